@@ -1,0 +1,173 @@
+#include "cases/case.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include "cases/error.h"
+
+namespace attest {
+namespace {
+
+constexpr std::string_view kKernels[] = {
+#define ATTEST_KERNEL(name) #name,
+#include "cases/variants.def"
+};
+
+constexpr std::string_view kProblemKeys = "B Sq Sk H G D Dv dtype mask fill seed";
+constexpr std::string_view kRunKeys = "kernel backend splits schedule";
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+std::string parse_kernel(std::string_view text) {
+  std::string known;
+  for (std::string_view candidate : kKernels) {
+    if (candidate == text) return std::string(text);
+    known += concat(' ', candidate);
+  }
+  throw Error(concat("kernel: must be one of", known, ", got ", text));
+}
+
+std::uint64_t parse_unsigned(std::string_view where, std::string_view key, std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  ATTEST_CHECK(error == std::errc() && end == text.data() + text.size() && !text.empty(), where,
+               ": ", key, " must be a whole number in [0, 2^64), got ", key, "=", text);
+  return value;
+}
+
+bool contains_word(std::string_view words, std::string_view word) {
+  return concat(' ', words, ' ').find(concat(' ', word, ' ')) != std::string::npos;
+}
+
+Index* dimension(Problem& p, std::string_view key) {
+  const std::array<std::pair<std::string_view, Index*>, 7> table = {{{"B", &p.B},
+                                                                     {"Sq", &p.Sq},
+                                                                     {"Sk", &p.Sk},
+                                                                     {"H", &p.H},
+                                                                     {"G", &p.G},
+                                                                     {"D", &p.D},
+                                                                     {"Dv", &p.Dv}}};
+  for (const auto& [known, member] : table)
+    if (known == key) return member;
+  return nullptr;
+}
+
+void parse_problem_side(Case& result, std::string_view text) {
+  const std::size_t space = text.find(' ');
+  result.problem.variant = parse_variant(text.substr(0, space));
+  const auto pairs = parse_pairs("case", space == std::string_view::npos ? "" : text.substr(space));
+  std::string seen;
+  for (const KeyValue& pair : pairs) {
+    ATTEST_CHECK(contains_word(kProblemKeys, pair.key), "case: keys of a problem are ",
+                 kProblemKeys, ", got ", pair.key, "=", pair.value);
+    set_key(result, "case", pair.key, pair.value);
+    seen += concat(' ', pair.key);
+  }
+  Problem& p = result.problem;
+  if (!contains_word(seen, "G") && p.variant == Variant::mha) p.G = p.H, seen += " G";
+  if (!contains_word(seen, "G") && p.variant == Variant::mqa) p.G = 1, seen += " G";
+  if (!contains_word(seen, "Dv")) p.Dv = p.D;
+  for (std::string_view needed : {"B", "Sq", "Sk", "H", "G", "D", "dtype"})
+    ATTEST_CHECK(contains_word(seen, needed), "case: ", needed, " must be given, got only",
+                 seen.empty() ? " the variant" : seen);
+  validate(p);
+}
+
+}  // namespace
+
+std::string_view name(Backend backend) { return backend == Backend::emu ? "emu" : "gpu"; }
+
+Backend parse_backend(std::string_view text) {
+  ATTEST_CHECK(text == "emu" || text == "gpu", "backend: must be one of emu gpu, got ", text);
+  return text == "emu" ? Backend::emu : Backend::gpu;
+}
+
+std::string print(const RunConfig& run) {
+  const RunConfig defaults;
+  std::string text;
+  if (!run.kernel.empty()) text += concat(" kernel=", run.kernel);
+  if (run.backend != defaults.backend) text += concat(" backend=", name(run.backend));
+  if (run.splits != defaults.splits) text += concat(" splits=", run.splits);
+  if (run.schedule != defaults.schedule) text += concat(" schedule=", run.schedule);
+  return text.empty() ? text : text.substr(1);
+}
+
+std::string print(const Case& c) {
+  const std::string run = print(c.run);
+  return run.empty() ? print(c.problem) : concat(print(c.problem), " | ", run);
+}
+
+Case parse_case(std::string_view text) {
+  const std::size_t bar = text.find('|');
+  Case result;
+  parse_problem_side(result, trim(text.substr(0, bar)));
+  if (bar == std::string_view::npos) return result;
+  for (const KeyValue& pair : parse_pairs("case", text.substr(bar + 1))) {
+    ATTEST_CHECK(contains_word(kRunKeys, pair.key), "case: keys after ' | ' are ", kRunKeys,
+                 ", got ", pair.key, "=", pair.value);
+    set_key(result, "case", pair.key, pair.value);
+  }
+  return result;
+}
+
+std::vector<KeyValue> parse_pairs(std::string_view where, std::string_view text) {
+  std::vector<KeyValue> pairs;
+  while (!(text = trim(text)).empty()) {
+    const std::string_view token = text.substr(0, text.find(' '));
+    text.remove_prefix(token.size());
+    const std::size_t equals = token.find('=');
+    ATTEST_CHECK(equals != std::string_view::npos && equals > 0, where,
+                 ": each word must be key=value, got ", token);
+    const KeyValue pair{std::string(token.substr(0, equals)),
+                        std::string(token.substr(equals + 1))};
+    ATTEST_CHECK(std::none_of(pairs.begin(), pairs.end(),
+                              [&](const KeyValue& other) { return other.key == pair.key; }),
+                 where, ": a key must be given once, got ", pair.key, " twice");
+    pairs.push_back(pair);
+  }
+  return pairs;
+}
+
+std::int64_t parse_integer(std::string_view where, std::string_view key, std::string_view text,
+                           std::int64_t low, std::int64_t high) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  ATTEST_CHECK(error == std::errc() && end == text.data() + text.size() && !text.empty() &&
+                   value >= low && value <= high,
+               where, ": ", key, " must be a whole number in [", low, ", ", high, "], got ", key,
+               "=", text);
+  return value;
+}
+
+void set_key(Case& c, std::string_view where, std::string_view key, std::string_view value) {
+  constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
+  if (Index* member = dimension(c.problem, key)) {
+    *member = parse_integer(where, key, value, -kAny, kAny);  // validate() knows the ranges
+  } else if (key == "dtype") {
+    c.problem.dtype = parse_dtype(value);
+  } else if (key == "mask") {
+    c.problem.mask = parse_mask(value);
+  } else if (key == "fill") {
+    c.problem.fill = parse_fill(value);
+  } else if (key == "seed") {
+    c.problem.seed = parse_unsigned(where, key, value);
+  } else if (key == "kernel") {
+    c.run.kernel = parse_kernel(value);
+  } else if (key == "backend") {
+    c.run.backend = parse_backend(value);
+  } else if (key == "splits") {
+    c.run.splits = parse_integer(where, key, value, 0, 1 << 16);
+  } else if (key == "schedule") {
+    c.run.schedule = parse_unsigned(where, key, value);
+  } else {
+    throw Error(concat(where, ": keys are variant ", kProblemKeys, ' ', kRunKeys, ", got ", key));
+  }
+}
+
+}  // namespace attest

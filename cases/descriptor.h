@@ -1,0 +1,23 @@
+#pragma once
+
+#include "cases/dtype.h"
+
+namespace attest {
+
+/// What rounding a kernel declares for one problem; the tolerance is derived from it, never tuned.
+/// Depths count the roundings that one term of a sum can pass through.
+struct Descriptor {
+  double u_acc;           ///< unit roundoff of the MMA accumulator (2^-23 where it may truncate)
+  Index depth_qk;         ///< of q k^T: ceil(D / 16) + 1 for 16-wide MMAs
+  Index depth_pv;         ///< of p v, over the keys one split sees
+  Index depth_l;          ///< of the row sum
+  double u_a;             ///< unit roundoff of the arithmetic beside the MMA (fp32: 2^-24)
+  double u_exp;           ///< relative error of the exponential
+  Dtype p_type;           ///< type that p is rounded to before p v
+  bool l_from_rounded_p;  ///< the row sum adds the rounded p
+  Index block_k;          ///< keys per step of the running maximum
+  Index splits;           ///< parts of the keys whose partial results are merged (1: no merge)
+  Dtype o_type;           ///< type of o as stored; lse is fp32
+};
+
+}  // namespace attest

@@ -1,0 +1,113 @@
+#include "cases/problem.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "cases/case.h"
+#include "cases/error.h"
+#include "cases/sha256.h"
+
+namespace attest {
+namespace {
+
+constexpr std::array<std::string_view, 3> kMasks = {"none", "causal", "causal_top_left"};
+
+constexpr std::string_view kVariants[] = {
+#define ATTEST_VARIANT(name) #name,
+#include "cases/variants.def"
+};
+
+constexpr Index kMaxDim = Index{1} << 24;
+constexpr Index kMaxElements = Index{1} << 31;
+
+void check_dim(std::string_view key, Index value, Index low) {
+  ATTEST_CHECK(value >= low && value <= kMaxDim, "problem: ", key, " must lie in [", low, ", ",
+               kMaxDim, "], got ", key, "=", value);
+}
+
+void check_elements(std::string_view tensor, std::array<Index, 4> shape) {
+  double elements = 1;
+  for (Index extent : shape) elements *= static_cast<double>(extent);
+  ATTEST_CHECK(elements <= static_cast<double>(kMaxElements), "problem: ", tensor,
+               " must have at most 2^31 elements, got ", shape[0], "x", shape[1], "x", shape[2],
+               "x", shape[3], "; choose a smaller problem");
+}
+
+}  // namespace
+
+std::string_view name(Variant variant) { return kVariants[static_cast<std::size_t>(variant)]; }
+std::string_view name(Mask mask) { return kMasks[static_cast<std::size_t>(mask)]; }
+
+Variant parse_variant(std::string_view text) {
+  std::string known;
+  for (std::size_t n = 0; n < std::size(kVariants); ++n) {
+    if (kVariants[n] == text) return static_cast<Variant>(n);
+    known += concat(' ', kVariants[n]);
+  }
+  throw Error(concat("variant: must be one of", known, ", got ", text.empty() ? "nothing" : text));
+}
+
+Mask parse_mask(std::string_view text) {
+  const auto found = std::find(kMasks.begin(), kMasks.end(), text);
+  ATTEST_CHECK(found != kMasks.end(), "mask: must be one of none causal causal_top_left, got ",
+               text);
+  return static_cast<Mask>(found - kMasks.begin());
+}
+
+double Problem::scale() const { return 1.0 / std::sqrt(static_cast<double>(D)); }
+
+Index Problem::visible_keys(Index i) const {
+  if (mask == Mask::none) return Sk;
+  const Index last = mask == Mask::causal ? i + Sk - Sq : i;
+  return std::clamp<Index>(last + 1, 0, Sk);
+}
+
+double Problem::flops() const {
+  double pairs = 0;
+  for (Index i = 0; i < Sq; ++i) pairs += static_cast<double>(visible_keys(i));
+  return 2.0 * static_cast<double>(B * H * (D + Dv)) * pairs;
+}
+
+void validate(const Problem& p) {
+  check_dim("B", p.B, 1);
+  check_dim("Sq", p.Sq, 1);
+  check_dim("Sk", p.Sk, 0);
+  check_dim("H", p.H, 1);
+  check_dim("G", p.G, 1);
+  check_dim("D", p.D, 1);
+  check_dim("Dv", p.Dv, 1);
+  ATTEST_CHECK(p.H % p.G == 0, "problem: H must be a multiple of G, got H=", p.H, " G=", p.G);
+  ATTEST_CHECK(p.variant != Variant::mha || p.G == p.H, "problem: mha needs G = H, got H=", p.H,
+               " G=", p.G, "; use gqa for shared key/value heads");
+  ATTEST_CHECK(p.variant != Variant::mqa || p.G == 1, "problem: mqa needs G = 1, got G=", p.G,
+               "; use gqa for several key/value heads");
+  ATTEST_CHECK(p.dtype != Dtype::int32, "problem: dtype must be a floating-point type, got int32");
+  check_elements("q", {p.B, p.Sq, p.H, p.D});
+  check_elements("k", {p.B, p.Sk, p.G, p.D});
+  check_elements("v", {p.B, p.Sk, p.G, p.Dv});
+  check_elements("o", {p.B, p.Sq, p.H, p.Dv});
+}
+
+std::string print(const Problem& p) {
+  const Problem defaults;
+  std::string text = concat(name(p.variant), " B=", p.B, " Sq=", p.Sq, " Sk=", p.Sk, " H=", p.H,
+                            " G=", p.G, " D=", p.D);
+  if (p.Dv != p.D) text += concat(" Dv=", p.Dv);
+  text += concat(" dtype=", name(p.dtype));
+  if (p.mask != defaults.mask) text += concat(" mask=", name(p.mask));
+  if (p.fill != defaults.fill) text += concat(" fill=", name(p.fill));
+  if (p.seed != defaults.seed) text += concat(" seed=", p.seed);
+  return text;
+}
+
+Problem parse_problem(std::string_view text) {
+  const Case parsed = parse_case(text);
+  ATTEST_CHECK(parsed.run == RunConfig{},
+               "problem: must not say how it is run, got ' | ' in: ", text);
+  return parsed.problem;
+}
+
+std::string case_id(const Problem& problem) { return sha256(print(problem)).substr(0, 16); }
+
+}  // namespace attest

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cases/case.h"
+#include "cases/descriptor.h"
+#include "cases/tensor.h"
+
+namespace attest {
+
+/// Anything that can be tested. Stateless; the functions may be called from any one thread.
+struct Kernel {
+  std::string_view name;
+  Backend backend;
+
+  /// Empty where the kernel can run the problem, else the reason, such as "D must be at most 192,
+  /// got D=256".
+  std::string (*supports)(const Problem&);
+
+  /// Parts that the keys are cut into when `requested` (0: the kernel chooses) is asked for.
+  Index (*splits)(const Problem&, Index requested);
+
+  /// inputs: q [B,Sq,H,D] k [B,Sk,G,D] v [B,Sk,G,Dv], contiguous, of problem.dtype.
+  /// outputs, allocated by the caller: o [B,Sq,H,Dv] of problem.dtype, lse [B,H,Sq] fp32, nats.
+  /// Throws KernelFault when the emulator or the device reports misuse.
+  void (*run)(const Problem&, const RunConfig&, const TensorSet& inputs, TensorSet& outputs);
+
+  /// What the kernel rounds, for the problem run with `splits` parts.
+  Descriptor (*descriptor)(const Problem&, Index splits);
+};
+
+/// All kernels of this build: every ATTEST_KERNEL line, emulated, and again for the GPU where the
+/// build has a CUDA toolkit.
+std::span<const Kernel> kernels();
+
+/// Throws attest::Error that lists what exists.
+const Kernel& find_kernel(std::string_view name, Backend);
+
+/// True where the GPU build is in this program (a device may still be missing at run time).
+bool has_gpu_build();
+
+}  // namespace attest

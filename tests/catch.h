@@ -1,0 +1,9 @@
+#pragma once
+
+// Catch2 v2 (Debian 12) and v3 (newer systems) behind one name.
+#if __has_include(<catch2/catch_test_macros.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+#else
+#include <catch2/catch.hpp>
+#endif
