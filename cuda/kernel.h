@@ -41,4 +41,7 @@ const Kernel& find_kernel(std::string_view name, Backend);
 /// True where the GPU build is in this program (a device may still be missing at run time).
 bool has_gpu_build();
 
+/// What runs the kernels of a backend: "emulated", or the GPU's name; empty where there is none.
+std::string device_name(Backend);
+
 }  // namespace attest
