@@ -1,0 +1,115 @@
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include "cases/error.h"
+#include "cuda/kernel.h"
+#include "harness/commands.h"
+#include "harness/dump.h"
+#include "harness/pool.h"
+#include "harness/progress.h"
+#include "harness/report_folder.h"
+#include "harness/select_options.h"
+#include "harness/summary.h"
+
+namespace attest {
+namespace {
+
+struct RunOptions {
+  SelectOptions select;
+  int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  double timeout = 60;
+  std::string report, replay;
+};
+
+void require_devices(const std::vector<Backend>& backends) {
+  for (Backend backend : backends)
+    if (device_name(backend).empty())
+      throw InfraError(concat("run: backend ", name(backend), " needs a ",
+                              has_gpu_build() ? "GPU, found none" : "build with a CUDA toolkit",
+                              "; run attest doctor"));
+}
+
+int finish(const std::vector<Record>& records, ReportFolder& folder, const std::string& report) {
+  const std::string text = text_report(records);
+  folder.finish(records, text);
+  std::cout << text;
+  if (!report.empty()) std::cout << "report: " << report << '\n';
+  return exit_code(summarize(records));
+}
+
+int replay(const RunOptions& options) {
+  const Replay dump = read_dump(options.replay);
+  require_devices({dump.which.run.backend});
+  ReportFolder folder(options.report);
+  folder.start(dump.which);
+  const std::vector<Record> records = {run_case(dump.which, dump.question, folder.failures())};
+  folder.add(records.front());
+  return finish(records, folder, options.report);
+}
+
+/// Workers share the processors: each gets its part as OpenMP threads, unless the user has said.
+void share_processors(int jobs) {
+  const int processors = static_cast<int>(std::thread::hardware_concurrency());
+  setenv("OMP_NUM_THREADS", std::to_string(std::max(1, processors / jobs)).c_str(), 0);
+}
+
+int run(const RunOptions& options) {
+  ATTEST_CHECK(options.jobs >= 1 && options.timeout > 0,
+               "run: --jobs and --timeout must be positive, got ", options.jobs, " and ",
+               options.timeout);
+  const Selection selection = options.select.resolve();
+  require_devices(selection.backends);
+  const std::vector<Case> cases = assign_kernels(select(selection), selection);
+  if (cases.empty()) {
+    std::cerr << "attest: run: the selection must keep at least one case, got none; "
+                 "see attest list, loosen --match, --kernel or --shard\n";
+    return kNothingRan;
+  }
+  ReportFolder folder(options.report);
+  Progress progress(cases.size());
+  std::vector<Record> records;
+  catch_interrupts();
+  share_processors(options.jobs);
+  const PoolOptions pool{.worker = {"/proc/self/exe", "worker", "--failures=" + folder.failures()},
+                         .jobs = options.jobs,
+                         .timeout = options.timeout};
+  run_pool(
+      cases, pool, [&](const Case& c) { folder.start(c); },
+      [&](const Record& record) {
+        records.push_back(record);
+        folder.add(record);
+        progress.show(record);
+      });
+  progress.clear();
+  return finish(records, folder, options.report);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("run", "Run cases and judge every kernel's output");
+  const auto options = std::make_shared<RunOptions>();
+  options->select.add_to(*command, true);
+  command->add_option("--jobs,-j", options->jobs, "Worker processes")->capture_default_str();
+  command->add_option("--timeout", options->timeout, "Seconds a case may take")
+      ->capture_default_str();
+  command->add_option("--report", options->report,
+                      "Folder for results.jsonl, junit.xml, summary.txt and failures/");
+  command->add_option("--replay", options->replay, "Run a dumped case again, in this process");
+  command->callback([options, &exit_code] {
+    exit_code = options->replay.empty() ? run(*options) : replay(*options);
+  });
+}
+
+void add_worker(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("worker", "Answer case strings on stdin with records");
+  command->group("");  // not in --help
+  const auto failures = std::make_shared<std::string>();
+  command->add_option("--failures", *failures);
+  command->callback([failures, &exit_code] { exit_code = serve_cases(*failures); });
+}
+
+}  // namespace attest

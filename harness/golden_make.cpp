@@ -1,0 +1,96 @@
+#include "harness/golden_make.h"
+
+#include <cmath>
+
+#include "cases/error.h"
+#include "golden/golden_file.h"
+#include "harness/inputs.h"
+#include "harness/provenance.h"
+#include "harness/run_case.h"
+#include "harness/tolerance.h"
+#include "reference/reference.h"
+
+namespace attest {
+namespace {
+
+/// The first element where `stored` leaves `computed` by more than twice the bound, as a message;
+/// empty where there is none. Infinities and NaN must be equal.
+std::string first_difference(const Tensor& stored, const Tensor& computed,
+                             const std::vector<double>& bound) {
+  for (Index n = 0; n < stored.size(); ++n) {
+    const double got = stored.value(n), want = computed.value(n);
+    const double allowed = 2 * bound[static_cast<std::size_t>(n)];
+    const bool agrees = got == want || std::abs(got - want) <= allowed;
+    if (!agrees)
+      return concat("element ", n, " must be ", want, " within ", allowed, ", got ", got);
+  }
+  return "";
+}
+
+void compare_inputs(const StoredCase& stored, std::vector<GoldenDifference>& differences) {
+  for (const Tensor& drawn : make_inputs(stored.problem)) {
+    const Tensor& kept = stored.groups.at("inputs").at(drawn.name());
+    if (kept.sha256() != drawn.sha256())
+      differences.push_back({print(stored.problem), concat("inputs/", drawn.name()),
+                             "must hold the bits that the seed draws, got others"});
+  }
+}
+
+void compare_outputs(const StoredCase& stored, std::vector<GoldenDifference>& differences) {
+  const Truth truth = reference::attend(stored.problem, stored.groups.at("inputs"),
+                                        reference::Emit::outputs_and_conditioning);
+  const Bounds bounds = derive_bounds(stored.problem, truth, reference_descriptor(stored.problem));
+  const TensorSet& outputs = stored.groups.at("outputs");
+  for (const auto& [name, bound] : {std::pair{"o", &bounds.hard_bound}, {"lse", &bounds.lse_bound}})
+    if (const std::string message =
+            first_difference(outputs.at(name), truth.outputs.at(name), *bound);
+        !message.empty())
+      differences.push_back({print(stored.problem), concat("outputs/", name), message});
+}
+
+}  // namespace
+
+void generate_golden(const std::filesystem::path& target, const std::vector<Problem>& problems,
+                     const std::string& command, const std::function<void(const Problem&)>& wrote) {
+  ATTEST_CHECK(!problems.empty(), "golden: a file must hold at least one case, got none");
+  GoldenWriter writer(target, provenance(command));
+  for (const Problem& problem : problems) {
+    const Question question = pose(problem);
+    writer.add({.problem = problem,
+                .tier = "full",
+                .groups = {{"inputs", question.inputs},
+                           {"outputs", question.truth.outputs},
+                           {"conditioning", question.truth.conditioning}},
+                .attributes = {}});
+    if (wrote) wrote(problem);
+  }
+  writer.publish();
+}
+
+std::vector<GoldenDifference> verify_golden(const std::filesystem::path& path) {
+  const GoldenFile file(path);
+  std::vector<GoldenDifference> differences;
+  for (const std::string& id : file.case_ids()) {
+    const StoredCase stored = file.read(id);
+    compare_inputs(stored, differences);
+    compare_outputs(stored, differences);
+  }
+  return differences;
+}
+
+Descriptor reference_descriptor(const Problem& p) {
+  const double u = unit_roundoff(Dtype::fp64);
+  return {.u_acc = u,
+          .depth_qk = p.D,
+          .depth_pv = std::max<Index>(p.Sk, 1),
+          .depth_l = std::max<Index>(p.Sk, 1),
+          .u_a = u,
+          .u_exp = 4 * u,
+          .p_type = Dtype::fp64,
+          .l_from_rounded_p = false,
+          .block_k = std::max<Index>(p.Sk, 1),
+          .splits = 1,
+          .o_type = Dtype::fp64};
+}
+
+}  // namespace attest

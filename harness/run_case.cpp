@@ -1,0 +1,111 @@
+#include "harness/run_case.h"
+
+#include <chrono>
+
+#include "cases/error.h"
+#include "cases/fault.h"
+#include "cases/sha256.h"
+#include "harness/dump.h"
+#include "harness/inputs.h"
+#include "reference/reference.h"
+
+namespace attest {
+namespace {
+
+/// Seconds since the object was made or last asked.
+class Stopwatch {
+ public:
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+    return seconds;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+CrashReason reason_of(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::deadlock:
+      return CrashReason::deadlock;
+    case FaultKind::race:
+      return CrashReason::race;
+    case FaultKind::bounds:
+      return CrashReason::bounds;
+    case FaultKind::misuse:
+      return CrashReason::misuse;
+    case FaultKind::device:
+      return CrashReason::device;
+  }
+  return CrashReason::crash;
+}
+
+std::string hash_of(const TensorSet& tensors) {
+  std::string joined;
+  for (const Tensor& tensor : tensors) joined += tensor.name() + tensor.sha256();
+  return sha256(joined);
+}
+
+}  // namespace
+
+Question pose(const Problem& problem) {
+  Stopwatch watch;
+  Question question{.problem = problem, .inputs = make_inputs(problem), .truth = {}, .seconds = {}};
+  question.seconds.inputs = watch.lap();
+  question.truth =
+      reference::attend(problem, question.inputs, reference::Emit::outputs_and_conditioning);
+  question.seconds.reference = watch.lap();
+  return question;
+}
+
+TensorSet empty_outputs(const Problem& p) {
+  TensorSet outputs;
+  outputs.add(Tensor("o", p.dtype, "BSHD", {p.B, p.Sq, p.H, p.Dv}));
+  outputs.add(Tensor("lse", Dtype::fp32, "BHS", {p.B, p.H, p.Sq}));
+  return outputs;
+}
+
+Record run_case(const Case& which, const std::filesystem::path& failures) {
+  const Kernel& kernel = find_kernel(which.run.kernel, which.run.backend);
+  if (const std::string reason = kernel.supports(which.problem); !reason.empty())
+    return unfinished(which, Verdict::skip, concat(kernel.name, ": ", reason));
+  return run_case(which, pose(which.problem), failures);
+}
+
+Record run_case(const Case& which, const Question& question,
+                const std::filesystem::path& failures) {
+  const Kernel& kernel = find_kernel(which.run.kernel, which.run.backend);
+  Record record;
+  record.which = which;
+  record.seconds = question.seconds;
+  record.device = device_name(which.run.backend);
+  record.descriptor =
+      kernel.descriptor(which.problem, kernel.splits(which.problem, which.run.splits));
+  record.inputs_sha256 = hash_of(question.inputs);
+
+  TensorSet outputs = empty_outputs(which.problem);
+  Stopwatch watch;
+  try {
+    kernel.run(which.problem, which.run, question.inputs, outputs);
+    record.seconds.kernel = watch.lap();
+    record.judgement = judge(which.problem, question.truth, *record.descriptor, outputs);
+    record.seconds.judge = watch.lap();
+  } catch (const KernelFault& fault) {
+    record.seconds.kernel = watch.lap();
+    record.judgement.verdict = Verdict::crash;
+    record.judgement.message = fault.what();
+    record.crash = reason_of(fault.kind());
+  }
+  record.o_sha256 = outputs.at("o").sha256();
+  record.lse_sha256 = outputs.at("lse").sha256();
+
+  const Verdict verdict = record.judgement.verdict;
+  const bool failed = verdict == Verdict::fail || verdict == Verdict::crash;
+  if (failed && !failures.empty())
+    record.dump = write_dump(failures, which, question, *record.descriptor, outputs).string();
+  return record;
+}
+
+}  // namespace attest

@@ -1,0 +1,118 @@
+#include "harness/selection.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <regex>
+#include <set>
+
+#include "cases/error.h"
+#include "cases/matrix.h"
+#include "cuda/kernel.h"
+
+namespace attest {
+namespace {
+
+struct Shard {
+  std::uint64_t index = 1, count = 1;
+};
+
+Shard parse_shard(std::string_view text) {
+  if (text.empty()) return {};
+  const std::size_t slash = text.find('/');
+  ATTEST_CHECK(slash != std::string_view::npos, "shard: must read i/n, got ", text);
+  const std::int64_t count = parse_integer("shard", "n", text.substr(slash + 1), 1, 1 << 20);
+  const std::int64_t index = parse_integer("shard", "i", text.substr(0, slash), 1, count);
+  return {static_cast<std::uint64_t>(index), static_cast<std::uint64_t>(count)};
+}
+
+bool in_shard(const Problem& problem, const Shard& shard) {
+  const std::uint64_t hash = std::stoull(case_id(problem), nullptr, 16);
+  return hash % shard.count == shard.index - 1;
+}
+
+bool is_case_string(std::string_view source) { return source.find('=') != std::string_view::npos; }
+
+std::vector<Case> read(const std::string& source) {
+  if (is_case_string(source)) return {parse_case(source)};
+  const std::filesystem::path path(source);
+  return load_cases({&path, 1});
+}
+
+std::regex compile(const std::string& expression) {
+  try {
+    return std::regex(expression);
+  } catch (const std::regex_error& error) {
+    throw Error(
+        concat("match: must be a regular expression, got ", expression, " (", error.what(), ")"));
+  }
+}
+
+template <class T>
+bool contains(const std::vector<T>& values, const T& value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+std::vector<std::string> candidates(const Case& c, const Selection& selection) {
+  if (!c.run.kernel.empty()) {
+    const bool kept = selection.kernels.empty() || contains(selection.kernels, c.run.kernel);
+    return kept ? std::vector{c.run.kernel} : std::vector<std::string>{};
+  }
+  std::vector<std::string> wanted, supporting;
+  for (const Kernel& kernel : kernels()) {
+    const std::string name(kernel.name);
+    if (kernel.backend != Backend::emu) continue;
+    if (!selection.kernels.empty() && !contains(selection.kernels, name)) continue;
+    wanted.push_back(name);
+    if (kernel.supports(c.problem).empty()) supporting.push_back(name);
+  }
+  if (supporting.empty() && !wanted.empty()) supporting.push_back(wanted.front());
+  return supporting;
+}
+
+}  // namespace
+
+std::vector<Case> select(const Selection& selection) {
+  const Shard shard = parse_shard(selection.shard);
+  const std::regex match = compile(selection.match);
+  std::vector<std::string> sources = selection.sources;
+  if (sources.empty()) sources.push_back(home() + "/ci/gate.list");
+
+  std::vector<Case> selected;
+  std::set<std::string> seen;
+  for (const std::string& source : sources)
+    for (Case c : read(source)) {
+      if (selection.seed) c.problem.seed = *selection.seed;
+      if (selection.schedule) c.run.schedule = *selection.schedule;
+      const std::string text = print(c);
+      if (!std::regex_search(text, match) || !in_shard(c.problem, shard)) continue;
+      if (seen.insert(text).second) selected.push_back(c);
+    }
+  return selected;
+}
+
+std::vector<Case> assign_kernels(const std::vector<Case>& cases, const Selection& selection) {
+  for (const std::string& kernel : selection.kernels) find_kernel(kernel, Backend::emu);
+  std::vector<Case> assigned;
+  for (const Backend backend : selection.backends)
+    for (const Case& c : cases)
+      for (const std::string& kernel : candidates(c, selection)) {
+        Case run = c;
+        run.run.kernel = kernel;
+        run.run.backend = backend;
+        assigned.push_back(run);
+      }
+  return assigned;
+}
+
+std::string home() {
+  if (const char* path = std::getenv("ATTEST_HOME")) return path;
+  const std::filesystem::path program = std::filesystem::canonical("/proc/self/exe").parent_path();
+  for (const char* near : {"..", "../share/attest", "../.."})
+    if (std::filesystem::exists(program / near / "ci/gate.list"))
+      return std::filesystem::canonical(program / near).string();
+  throw Error(concat("home: ci/gate.list must lie near the program, got none around ",
+                     program.string(), "; set ATTEST_HOME or name a case file"));
+}
+
+}  // namespace attest

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/record.h"
+
+namespace attest {
+
+/// Exit codes of `attest run` and friends, in architecture order of precedence 2 > 3 > 1 > 4 > 5.
+enum ExitCode : int {
+  kPassed = 0,
+  kFailed = 1,          ///< FAIL, CRASH or XPASS
+  kUsage = 2,           ///< the command line or a case file is wrong
+  kInfrastructure = 3,  ///< I/O, CUDA, a corrupt golden, NOT_RUN, interrupted
+  kUntrusted = 4,       ///< nothing failed, but something was UNTRUSTED
+  kNothingRan = 5
+};
+
+/// Counts of a run.
+struct Summary {
+  std::array<std::size_t, 8> count{};  ///< by Verdict
+  double worst_ratio = 0;              ///< largest error / bound over all trusted cases
+  std::string worst_case;
+  Timing seconds;  ///< sums over cases
+
+  std::size_t of(Verdict verdict) const { return count[static_cast<std::size_t>(verdict)]; }
+  std::size_t total() const;
+};
+
+Summary summarize(const std::vector<Record>&);
+
+/// The exit code that a run with these counts ends with.
+ExitCode exit_code(const Summary&);
+
+/// `PASS 192   FAIL 0   SKIP 0   UNTRUSTED 0     worst: 0.41 of bound at <case>`; other verdicts
+/// appear where they occur.
+std::string total_line(const Summary&);
+
+/// A table with one row per variant, kernel and device, and one line for every case that did not
+/// pass or skip.
+std::string text_report(const std::vector<Record>&);
+
+}  // namespace attest

@@ -1,0 +1,173 @@
+// The program as a user meets it: exit codes, messages, and what is left on disk.
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "tests/catch.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Result {
+  int exit_code;
+  std::string output;  // stdout and stderr
+};
+
+Result shell(const std::string& command) {
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  REQUIRE(pipe);
+  Result result{-1, ""};
+  char buffer[4096];
+  while (std::fgets(buffer, sizeof buffer, pipe)) result.output += buffer;
+  const int status = pclose(pipe);
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  return result;
+}
+
+const std::string kAttest = ATTEST_PROGRAM;
+Result attest(const std::string& arguments) { return shell(kAttest + " " + arguments); }
+
+/// A folder that goes with its owner.
+struct Scratch {
+  fs::path path;
+  Scratch() {
+    std::string name = (fs::temp_directory_path() / "attest-test-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()));
+    path = name;
+  }
+  ~Scratch() { fs::remove_all(path); }
+  std::string operator/(const char* name) const { return (path / name).string(); }
+};
+
+std::string write(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+  return path;
+}
+
+std::string slurp(const std::string& path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+const std::string kCase = "'gqa B=1 Sq=5 Sk=70 H=6 G=2 D=64 dtype=bf16 mask=causal seed=3'";
+
+}  // namespace
+
+TEST_CASE("a healthy case passes on every kernel that supports it") {
+  const Result result = attest("run " + kCase);
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(result.output, Catch::Contains("PASS 2   FAIL 0   SKIP 0   UNTRUSTED 0"));
+}
+
+TEST_CASE("what the user got wrong is named, with exit code 2") {
+  const Scratch scratch;
+  const std::string unknown_key = write(scratch / "key.yaml", "variant: mha\ncolour: red\n");
+  const auto [arguments, message] = GENERATE_COPY(table<std::string, std::string>({
+      {"run 'gqa B=1 Sq=1 Sk=1 H=6 G=4 D=64 dtype=bf16'", "H must be a multiple of G, got H=6 G=4"},
+      {"run 'mha B=-1 Sq=1 Sk=1 H=6 D=64 dtype=bf16'", "B must lie in"},
+      {"run 'mha B=1 Sq=16777216 Sk=1 H=64 D=64 dtype=bf16'", "at most 2^31 elements"},
+      {"run 'mha B=1 Sq=1 Sk=1 H=6 D=64 dtype=bf16 colour=red'", "got colour=red"},
+      {"run --shard 4/3", "shard: i must be a whole number in [1, 3]"},
+      {"run --match '('", "must be a regular expression"},
+      {"run --backend tpu", "backend: must be one of emu gpu, got tpu"},
+      {"run --kernel magic", "magic"},
+      {"run --jobs 0", "must be positive"},
+      {"run " + unknown_key, "key.yaml:2:1"},
+      {"run " + (scratch / "absent.yaml"), "absent.yaml"},
+      {"list --colour", "--colour"},
+      {"golden generate", "--output"},
+      {"", "subcommand"},
+  }));
+  CAPTURE(arguments);
+  const Result result = attest(arguments);
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.output, Catch::Contains(message));
+}
+
+TEST_CASE("a wrong expect is an error that says how many cases there are") {
+  const Scratch scratch;
+  const std::string file =
+      write(scratch / "count.yaml",
+            "variant: mha\naxes:\n  B: [1]\n  Sq: [1, 2]\n  Sk: [3]\n  H: [2]\n"
+            "  D: [64]\n  dtype: [bf16]\ncoverage: product\nexpect: 3\n");
+  const Result result = attest("list " + file);
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.output, Catch::Contains("count.yaml") && Catch::Contains("expect"));
+}
+
+TEST_CASE("a selection that keeps nothing is exit code 5, never 0") {
+  CHECK(attest("run --match 'no such case'").exit_code == 5);
+  CHECK(attest("list --match 'no such case'").exit_code == 5);
+  const Scratch scratch;
+  CHECK(attest("golden generate --match 'no such case' -o " + (scratch / "a.h5")).exit_code == 5);
+  CHECK(!fs::exists(scratch / "a.h5"));
+}
+
+TEST_CASE("a case that no kernel supports is skipped with its reason, and nothing ran") {
+  const Result result = attest("run 'mha B=1 Sq=1 Sk=1 H=1 D=60 dtype=bf16' --report /tmp/none-x");
+  CHECK(result.exit_code == 5);
+  CHECK_THAT(result.output, Catch::Contains("SKIP 1"));
+  fs::remove_all("/tmp/none-x");
+}
+
+TEST_CASE("the report folder holds every format, and standard output names it") {
+  const Scratch scratch;
+  const Result result = attest("run " + kCase + " --report " + (scratch / "report"));
+  CHECK_THAT(result.output, Catch::Contains("report: " + (scratch / "report")));
+  CHECK(fs::exists(scratch / "report/junit.xml"));
+  CHECK(fs::exists(scratch / "report/summary.txt"));
+  CHECK(!fs::exists(scratch / "report/results.jsonl.partial"));
+  const std::string lines = slurp(scratch / "report/results.jsonl");
+  CHECK(std::count(lines.begin(), lines.end(), '\n') == 2);
+  CHECK_THAT(lines, Catch::Contains("\"verdict\":\"PASS\""));
+}
+
+TEST_CASE("a GPU run on a machine without a GPU is an infrastructure error") {
+  if (attest("doctor").output.find("lane gpu      can run") != std::string::npos) return;
+  CHECK(attest("run " + kCase + " --backend gpu").exit_code == 3);
+}
+
+TEST_CASE("a golden is generated, verified, and refused once it is damaged") {
+  const Scratch scratch;
+  const std::string file = scratch / "small.h5";
+  REQUIRE(attest("golden generate " + kCase + " -o " + file).exit_code == 0);
+  const Result verified = attest("golden verify " + file);
+  CHECK(verified.exit_code == 0);
+  CHECK_THAT(verified.output, Catch::Contains("verified, logical hash "));
+
+  const std::string bytes = slurp(file);
+  write(scratch / "cut.h5", bytes.substr(0, bytes.size() / 2));
+  const Result cut = attest("golden verify " + (scratch / "cut.h5"));
+  CHECK(cut.exit_code == 3);
+  CHECK_THAT(cut.output, Catch::Contains("golden: "));
+  CHECK(attest("golden verify " + (scratch / "absent.h5")).exit_code == 3);
+  CHECK(attest("golden verify " + write(scratch / "text.h5", "not HDF5")).exit_code == 3);
+}
+
+TEST_CASE("a golden that cannot be written leaves nothing behind") {
+  const Scratch scratch;
+  const Result result = shell("ulimit -f 8; trap '' XFSZ; " + kAttest + " golden generate " +
+                              kCase + " -o " + (scratch / "full.h5"));
+  CHECK(result.exit_code == 3);
+  CHECK(fs::is_empty(scratch.path));
+}
+
+TEST_CASE("a report that cannot be written is an infrastructure error") {
+  const Result result = attest("run " + kCase + " --report /dev/null/report");
+  CHECK(result.exit_code == 3);
+  CHECK_THAT(result.output, Catch::Contains("report: "));
+}
+
+TEST_CASE("an interrupted run ends with exit code 3 and says what did not run") {
+  const Scratch scratch;
+  const Result result = shell("timeout --signal=INT 1 " + kAttest + " run --jobs 1 --report " +
+                              (scratch / "report") + "; echo code $?");
+  CHECK_THAT(result.output, Catch::Contains("NOT_RUN"));
+  CHECK_THAT(slurp(scratch / "report/results.jsonl"), Catch::Contains("NOT_RUN"));
+}
