@@ -1,0 +1,175 @@
+// What the shipped matrices promise: pairs, dimensions, lengths and cost.
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
+
+#include "cases/coverage.h"
+#include "cases/matrix.h"
+#include "tests/catch.h"
+
+using namespace attest;
+
+namespace {
+
+const std::filesystem::path kRoot = ATTEST_SOURCE_DIR;
+const std::vector<std::string> kDimensions = {"B", "Sq", "Sk", "H", "G", "D", "Dv"};
+
+std::vector<Case> tier(const std::string& name) {
+  return load_cases(std::vector{kRoot / "ci" / (name + ".list")});
+}
+
+std::set<std::string> values(const std::vector<Case>& all, const std::string& key) {
+  std::set<std::string> result;
+  for (const Case& c : all) result.insert(value_of(c, key));
+  return result;
+}
+
+/// The only reasons for which two dimensions of a case may be equal.
+bool may_be_equal(const Problem& p, const std::string& a, const std::string& b) {
+  if (a == "H" && b == "G") return p.variant == Variant::mha || p.H / p.G == 1;  // ratio 1
+  if (a == "D" && b == "Dv") return p.D == 64 || p.D == 128;     // a kernel's capacity
+  if (a == "Sq" && b == "Sk") return p.variant == Variant::mha;  // squares, as in training
+  // One query or one key, where the variant has one key/value head.
+  if (b == "G") return p.variant == Variant::mqa && (a == "Sq" || a == "Sk");
+  return false;
+}
+
+Index tiles(Index length) { return (length + 63) / 64; }
+
+}  // namespace
+
+TEST_CASE("the gate and the smoke tier miss no pair of any block") {
+  for (const char* file : {"mha.yaml", "gqa.yaml", "mqa.yaml", "smoke.yaml"})
+    for (const Block& block : load_matrix(kRoot / "cases" / file).blocks) {
+      CAPTURE(block.where);
+      const CoverageReport report = coverage(block, cases(block));
+      CHECK(report.covered > 200);
+      CHECK(report.invalid.empty());
+      CHECK(report.missing.empty());
+      if (!report.missing.empty()) WARN(print(block, report.missing.front()));
+    }
+}
+
+TEST_CASE("the gate has 300 to 430 cases, the smoke tier about 40") {
+  CHECK(tier("gate").size() >= 300);
+  CHECK(tier("gate").size() <= 430);
+  CHECK(tier("smoke").size() >= 35);
+  CHECK(tier("smoke").size() <= 50);
+}
+
+TEST_CASE("two dimensions of a case are equal only for a stated reason") {
+  for (const char* name : {"gate", "smoke"})
+    for (const Case& c : tier(name))
+      for (std::size_t a = 0; a < kDimensions.size(); ++a)
+        for (std::size_t b = a + 1; b < kDimensions.size(); ++b) {
+          if (value_of(c, kDimensions[a]) != value_of(c, kDimensions[b])) continue;
+          CAPTURE(print(c), kDimensions[a], kDimensions[b]);
+          CHECK(may_be_equal(c.problem, kDimensions[a], kDimensions[b]));
+        }
+}
+
+TEST_CASE("every pair of dimensions is told apart in every variant, most in both orders") {
+  const std::set<std::string> one_order = {"H<G", "D<B", "D<G", "Dv<B", "Dv<G", "D<H", "Dv<H"};
+  std::map<Variant, std::set<std::string>> seen;
+  std::set<std::string> gate;
+  for (const Case& c : tier("gate"))
+    for (const std::string& a : kDimensions)
+      for (const std::string& b : kDimensions)
+        if (std::stoll(value_of(c, a)) < std::stoll(value_of(c, b))) {
+          seen[c.problem.variant].insert(a + "<" + b);
+          gate.insert(a + "<" + b);
+        }
+  for (const std::string& a : kDimensions)
+    for (const std::string& b : kDimensions) {
+      if (a == b) continue;
+      CAPTURE(a, b);
+      CHECK(gate.contains(a + "<" + b) == !one_order.contains(a + "<" + b));
+      for (const auto& [variant, orders] : seen) {
+        const bool equal =
+            variant == Variant::mha && (a == "H" || b == "H") && (a == "G" || b == "G");
+        CAPTURE(name(variant));
+        CHECK((orders.contains(a + "<" + b) || orders.contains(b + "<" + a)) == !equal);
+      }
+    }
+}
+
+TEST_CASE("each variant sees every fill, mask, dtype, kernel, split and width capacity") {
+  for (const char* file : {"mha.yaml", "gqa.yaml", "mqa.yaml"}) {
+    const auto all = cases(load_matrix(kRoot / "cases" / file));
+    CAPTURE(file);
+    CHECK(values(all, "fill").size() == fills().size());
+    CHECK(values(all, "mask").size() == 3);
+    CHECK(values(all, "dtype") == std::set<std::string>{"bf16", "fp16"});
+    CHECK(values(all, "kernel") == std::set<std::string>{"decode", "prefill"});
+    CHECK(values(all, "splits") == std::set<std::string>{"0", "1", "2", "3", "64"});
+    CHECK(values(all, "schedule").size() == 3);
+    CHECK(values(all, "seed").size() == 2);
+    std::set<std::pair<Index, Index>> widths;
+    for (const Case& c : all) widths.insert({c.problem.D, c.problem.Dv});
+    for (const auto& capacity : {std::pair<Index, Index>{64, 64}, {128, 128}, {192, 128}})
+      CHECK(widths.contains(capacity));
+    CHECK(widths.size() >= 5);  // and widths that fill no capacity
+  }
+}
+
+TEST_CASE("the gate has the lengths and head ratios that are known to break kernels") {
+  const auto all = tier("gate");
+  const auto ratios = values(all, "R");
+  for (const char* ratio : {"1", "2", "7", "8"}) CHECK(ratios.contains(ratio));
+  for (const char* key : {"Sq", "Sk"})
+    for (const char* length : {"1", "63", "64", "65", "127", "128", "129"}) {
+      CAPTURE(key, length);
+      CHECK(values(all, key).contains(length));
+    }
+  CHECK(values(all, "Sk").contains("0"));
+  // Rows without a key: a finite mask value or a missing guard shows nowhere else.
+  for (const auto& [Sq, Sk] : {std::pair<Index, Index>{100, 30}, {129, 80}, {65, 64}})
+    for (Mask mask : {Mask::none, Mask::causal, Mask::causal_top_left}) {
+      CAPTURE(Sq, Sk, name(mask));
+      CHECK(std::any_of(all.begin(), all.end(), [&, q = Sq, k = Sk](const Case& c) {
+        return c.problem.Sq == q && c.problem.Sk == k && c.problem.mask == mask;
+      }));
+    }
+}
+
+TEST_CASE("the smoke tier reaches every variant, kernel, dtype, mask, capacity and most fills") {
+  const auto all = tier("smoke");
+  std::set<Variant> variants;
+  for (const Case& c : all) variants.insert(c.problem.variant);
+  CHECK(variants.size() == 3);
+  for (const auto& [key, count] : {std::pair{"kernel", 2u},
+                                   {"dtype", 2u},
+                                   {"mask", 3u},
+                                   {"D", 3u},
+                                   {"schedule", 2u},
+                                   {"seed", 2u},
+                                   {"fill", 15u}}) {
+    CAPTURE(key);
+    CHECK(values(all, key).size() == count);
+  }
+}
+
+TEST_CASE("no case costs the emulator more than a moment") {
+  Index total = 0;
+  for (const Case& c : tier("gate")) {
+    const Problem& p = c.problem;
+    CAPTURE(print(c));
+    const Index pairs = p.B * p.H * tiles(p.Sq) * tiles(p.Sk);
+    if (c.run.kernel == "prefill") CHECK(pairs <= 150);
+    if (c.run.kernel == "prefill") total += pairs;
+    if (c.run.kernel == "decode") CHECK(p.H / p.G * p.Sq <= 256);
+    CHECK((p.D % 8 == 0 && p.D <= 192 && p.Dv % 8 == 0 && p.Dv <= 128));
+    CHECK((p.fill != Fill::needle || (p.Sk >= 2 && p.D >= 64)));
+  }
+  CHECK(total <= 50 * static_cast<Index>(tier("gate").size()));
+}
+
+TEST_CASE("the matrix that cases/README.md shows is one") {
+  std::ifstream file(kRoot / "cases/README.md");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const std::size_t first = text.find("```yaml") + 7;
+  CHECK(cases(parse_matrix(text.substr(first, text.find("```", first) - first), "README")).size() ==
+        8);
+}
