@@ -69,7 +69,7 @@ std::vector<Case> cases(const Matrix& matrix) {
   return unique(std::move(all));
 }
 
-std::vector<Case> load_cases(std::span<const std::filesystem::path> paths) {
+std::vector<Case> load_cases(const std::vector<std::filesystem::path>& paths) {
   std::vector<Case> all;
   for (const std::filesystem::path& path : paths) {
     ATTEST_CHECK(path.extension() == ".yaml" || path.extension() == ".list",

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,7 +69,7 @@ std::vector<Case> cases(const Matrix&);
 /// The cases of files, equal ones once: `.yaml` is a matrix; `.list` holds one matrix file
 /// (relative to the list) or case string a line, `#` starts a comment. ci/ has the lists that make
 /// the tiers. Throws what the parts throw, positions `file:line`.
-std::vector<Case> load_cases(std::span<const std::filesystem::path>);
+std::vector<Case> load_cases(const std::vector<std::filesystem::path>&);
 
 /// The axes of a block as numbers, with its exclusions spelled out.
 Space space_of(const Block&);

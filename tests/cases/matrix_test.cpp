@@ -228,7 +228,7 @@ TEST_CASE("equal cases of several blocks or files count once, in the order they 
   const auto one = folder.write("one.yaml", matrix());
   const auto two = folder.write("two.yaml", matrix("  Sk: [5, 7]"));
   std::vector<std::string> lines;
-  for (const Case& c : load_cases(std::vector{one, two, one})) lines.push_back(value_of(c, "Sk"));
+  for (const Case& c : load_cases({one, two, one})) lines.push_back(value_of(c, "Sk"));
   CHECK(lines == std::vector<std::string>{"3", "5", "7"});
 }
 
@@ -239,16 +239,16 @@ TEST_CASE("a list names matrices, relative to itself, and case strings") {
   const auto list = folder.write("ci/tier.list",
                                  "# a comment\n\n  ../one.yaml  # with a reason\r\n"
                                  "mha B=1 Sq=1 Sk=9 H=2 D=64 dtype=bf16 | kernel=decode # last\n");
-  const auto all = load_cases(std::vector{list});
+  const auto all = load_cases({list});
   REQUIRE(all.size() == 3);
   CHECK(print(all.back()) == "mha B=1 Sq=1 Sk=9 H=2 G=2 D=64 dtype=bf16 | kernel=decode");
-  CHECK(load_cases(std::vector{folder.write("empty.list", "# nothing\n")}).empty());
+  CHECK(load_cases({folder.write("empty.list", "# nothing\n")}).empty());
 }
 
 TEST_CASE(
     "a list that cannot be used says which line, a file that cannot be read is an I/O error") {
   const Folder folder;
-  const auto load = [](const std::filesystem::path& path) { load_cases(std::vector{path}); };
+  const auto load = [](const std::filesystem::path& path) { load_cases({path}); };
   CHECK_THROWS_WITH(load(folder.write("bad.list", "\nmha B=1\n")),
                     Catch::Contains("bad.list:2: a line must be a .yaml file or a case string, "
                                     "got mha B=1 (case: Sq must be given"));

@@ -17,7 +17,7 @@ const std::filesystem::path kRoot = ATTEST_SOURCE_DIR;
 const std::vector<std::string> kDimensions = {"B", "Sq", "Sk", "H", "G", "D", "Dv"};
 
 std::vector<Case> tier(const std::string& name) {
-  return load_cases(std::vector{kRoot / "ci" / (name + ".list")});
+  return load_cases({kRoot / "ci" / (name + ".list")});
 }
 
 std::set<std::string> values(const std::vector<Case>& all, const std::string& key) {
