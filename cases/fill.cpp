@@ -20,7 +20,7 @@ constexpr FillInfo kFills[] = {
     {Fill::outlier, "outlier", FillTag::iid, true, "hot channels: per-tensor against per-channel"},
     {Fill::heavy, "heavy", FillTag::iid, true, "mixed magnitudes"},
     {Fill::cancel, "cancel", FillTag::iid, true, "neighbouring V cancel: o far below sum p |v|"},
-    {Fill::twolevel, "twolevel", FillTag::coherent, true, "two score levels: roundings line up"},
+    {Fill::twolevel, "twolevel", FillTag::coherent, false, "two score levels: roundings line up"},
     {Fill::onehot, "onehot", FillTag::iid, false, "V shows P itself: key order, P rounding"},
     {Fill::needle, "needle", FillTag::exact, false, "one key takes all: names a wrong key or head"},
     {Fill::tailhot, "tailhot", FillTag::coherent, false,

@@ -1,0 +1,42 @@
+"""numpy regenerates the inputs that the C++ program draws: every hash of input_hashes.txt."""
+
+import pathlib
+import sys
+import unittest
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "golden" / "python"))
+
+from attest_golden import inputs  # noqa: E402
+
+
+class RegenerateTest(unittest.TestCase):
+    def test_every_hash_of_the_table_comes_out_again(self):
+        lines = (HERE / "input_hashes.txt").read_text().splitlines()
+        tensors, problem = {}, None
+        for line in lines:
+            digest, name, text = line.split(" ", 2)
+            if text != problem:
+                problem, tensors = text, inputs.regenerate(text)
+            dtype = inputs.parse_problem(text)["dtype"]
+            with self.subTest(problem=text, tensor=name):
+                self.assertEqual(inputs.sha256(dtype, tensors[name]), digest)
+
+    def test_the_table_covers_every_fill(self):
+        lines = (HERE / "input_hashes.txt").read_text().splitlines()
+        fills = {inputs.parse_problem(line.split(" ", 2)[2])["fill"] for line in lines}
+        self.assertEqual(fills, set(inputs.RECIPES))
+
+    def test_rounding_breaks_ties_to_even_and_keeps_subnormals(self):
+        u = 2.0**-8
+        ties = np.array([1 + u, 1 + 3 * u, 1 + u + 2.0**-40, 2.0**-133, 2.0**-134])
+        bits = inputs.encode("bf16", ties)
+        self.assertEqual([hex(b) for b in bits], ["0x3f80", "0x3f82", "0x3f81", "0x1", "0x0"])
+        self.assertEqual(inputs.encode("fp16", np.array([1.5 * 2.0**-24]))[0], 2.0**-23)
+        self.assertEqual(inputs.encode("fp32", np.array([1 + 3 * 2.0**-24]))[0], 1 + 2.0**-22)
+
+
+if __name__ == "__main__":
+    unittest.main()
