@@ -19,7 +19,6 @@ struct Element {
   double normal() const { return row.at(d).normal(); }
   double uniform() const { return row.at(d).uniform(); }
   double heavy() const { return row.at(d).heavy(); }
-  Index width() const { return row.problem.D; }
 };
 
 template <double (*value)(const Element&)>
@@ -34,8 +33,8 @@ double zero(const Element&) { return 0; }
 // normal: s ~ N(0, 1). The baseline.
 double normal(const Element& e) { return e.normal(); }
 
-// um11, u01: s ~ +-1/3 and s ~ sqrt(D)/4. With V > 0 the errors of P in one row share their sign
-// and add up (coherent); an accumulator that is too narrow shows.
+// um11, u01: s ~ z/3 and s ~ sqrt(D)/4. As V of u01 has a mean, an error of the row sum or of one P
+// moves all channels of a row together (coherent); a narrow accumulator shows.
 double symmetric(const Element& e) { return 2 * e.uniform() - 1; }
 double uniform(const Element& e) { return e.uniform(); }
 

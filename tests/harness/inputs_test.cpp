@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -214,11 +215,14 @@ TEST_CASE("every fill draws the bits of the hash table, which numpy draws too") 
   std::ifstream file(kHashes);
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(line);
-  CHECK(lines == hash_lines());
+  const std::vector<std::string> drawn = hash_lines();
+  REQUIRE(lines.size() == drawn.size());
+  for (std::size_t n = 0; n < lines.size(); ++n) CHECK(drawn[n] == lines[n]);
 }
 
-// Not run by default: `test_harness "write the table of input hashes"` after a recipe has changed.
+// After a recipe has changed: ATTEST_WRITE_HASHES=1 test_harness "write the table of input hashes"
 TEST_CASE("write the table of input hashes", "[.write]") {
+  if (!std::getenv("ATTEST_WRITE_HASHES")) return;
   std::ofstream file(kHashes);
   for (const std::string& line : hash_lines()) file << line << '\n';
   CHECK(file.flush());
