@@ -197,6 +197,7 @@ exclude: [)" + exclude + "]\n");
   CHECK(count("Sq < Sk && D == 64") == 108 - 4 * 6);
   CHECK(count("Sq<=Sk&&D==64") == 108 - 5 * 6);
   CHECK(count("Sq != Sk && D == 64") == 108 - 8 * 6);
+  CHECK(count("Dv == 64 && Sq == 2") == 108 - 18);
   CHECK(count("H == 4") == 108 - 2 * 18);       // R G = 1*4, 2*2
   CHECK(count("H > 4 && Sk == 9") == 108 - 6);  // 2*4
   CHECK(count("H == G && D == Dv && Sq == 2") == 108 - 3 * 3 * 2);
