@@ -1,8 +1,8 @@
 #include "cases/matrix.h"
 
-#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
-#include <set>
 
 #include "cases/error.h"
 #include "tests/catch.h"
