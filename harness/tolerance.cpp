@@ -1,0 +1,275 @@
+#include "harness/tolerance.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+
+#include "cases/error.h"
+#include "harness/gates.h"
+#include "harness/rounding.h"
+
+namespace attest {
+namespace {
+
+/// Stands for "no bound": large, yet two of them multiply to a finite number, so that 0 stays 0.
+constexpr double kHuge = 1e150;
+
+/// gamma_h(u) = h u / (1 - h u): relative error of a sum or product with depth h.
+double gamma(double depth, double u) { return depth * u < 1 ? depth * u / (1 - depth * u) : kHuge; }
+
+double gamma(Index depth, double u) { return gamma(static_cast<double>(depth), u); }
+
+/// The type beside the MMA: its smallest numbers bound what underflow loses.
+Dtype arithmetic(const Descriptor& d) {
+  return d.u_a > unit_roundoff(Dtype::fp64) ? Dtype::fp32 : Dtype::fp64;
+}
+
+/// Rescales of the running sums that a row can see. [4]
+Index rescales(const Problem& p, const Descriptor& d, const RowConditioning& row) {
+  const auto blocks = [&](Index keys) { return (keys + d.block_k - 1) / d.block_k; };
+  if (d.splits == 1) return std::min(blocks(row.visible), static_cast<Index>(row.max_raises));
+  return std::min(blocks(row.visible), blocks((p.Sk + d.splits - 1) / d.splits));
+}
+
+/// Coefficients of one row: every bound is linear in the conditioning of an element.
+struct RowModel {
+  double eta_a, eta_gap, eta_rest;  // eta_j <= eta_a a_j + eta_gap (m - s_j) + eta_rest  [2]
+  double mean_eta, growth, spread;  // sum P eta; (e^x - 1) / x at the largest eta; e^mean_eta  [3]
+  double u_p, top_p, rest_p;        // rounding of p: any, of keys with p = 1, of the others  [5]
+  double underflow, floor;          // lost by underflow in p and in the sums  [6]
+  double hard_sum, stat_sum;        // errors of the numerator, relative to sum P |v|  [6, 8, S2]
+  double hard_row, stat_row;        // of row sum and division, relative to o  [7]
+  double merge;                     // of merging splits  [8]
+  double lse_t;                     // relative error of l  [L]
+};
+
+/// Exponent and softmax part. [2, 3]
+void set_exponent(RowModel& c, const Descriptor& d, const RowConditioning& row, double T) {
+  c.eta_a = gamma(d.depth_qk, d.u_acc);
+  c.eta_gap = 4 * d.u_a;
+  c.eta_rest = 2 * d.u_a * std::abs(row.row_max) + d.u_exp + T * (d.u_exp + 3 * d.u_a);
+  c.mean_eta = c.eta_a * row.mean_a + c.eta_gap * row.mean_gap + c.eta_rest;
+  const double largest = c.eta_a * row.max_a + c.eta_gap * row.max_gap + c.eta_rest;
+  c.growth = largest > 0 ? std::min(std::expm1(largest) / largest, kHuge) : 1;
+  c.spread = std::min(std::exp(c.mean_eta), kHuge);
+
+  const double u_p = unit_roundoff(d.p_type);
+  c.u_p = u_p > d.u_a ? u_p : 0;
+  c.top_p = std::min(c.u_p, 2 * (c.eta_a * row.max_a + c.eta_rest));
+  c.rest_p = 2 * c.u_p * std::sqrt(static_cast<double>(row.visible)) *
+             std::min(std::exp(2 * largest), kHuge);
+}
+
+RowModel model(const Problem& p, const Descriptor& d, const RowConditioning& row) {
+  RowModel c;
+  const auto T = static_cast<double>(rescales(p, d, row));
+  set_exponent(c, d, row, T);
+
+  const Dtype wide = arithmetic(d);
+  const double lost =
+      std::max(min_subnormal(d.p_type) / 2, std::ldexp(1.0, format_of(wide).min_exponent));
+  c.underflow = c.spread * lost / row.row_sum;
+  const auto splits = static_cast<double>(d.splits);
+  const auto depth_pv = static_cast<double>(d.depth_pv), depth_l = static_cast<double>(d.depth_l);
+  c.floor = (depth_pv + 2 * T + 2 * splits + 4) * min_subnormal(wide);
+
+  const double magnitude = std::abs(row.lse) + std::abs(row.row_max) + 1;
+  const double x = d.splits > 1 ? (splits + 5) * d.u_a + 2 * d.u_exp + 4 * d.u_a * magnitude : 0;
+  c.merge = d.splits > 1 ? 2 * x + 2 * gamma(d.depth_l, d.u_a) : 0;
+
+  const double sum = gamma(d.depth_pv, d.u_acc), rescale = gamma(2 * T, d.u_a);
+  c.hard_sum = (1 + c.u_p) * (sum + rescale + c.merge);
+  const bool truncates = d.u_acc > d.u_a;  // errors of one sign: they add up linearly [S2]
+  c.stat_sum = (truncates ? sum : std::min(sum, kLambda * std::sqrt(depth_pv) * d.u_acc)) +
+               std::min(rescale, kLambda * std::sqrt(2 * T) * d.u_a) + c.merge;
+
+  const double row_sum = gamma(d.depth_l, d.u_a);
+  double rounded = 0, stat_rounded = 0;  // of p, where l adds the rounded p [7]
+  if (d.l_from_rounded_p) {
+    const double flushed = c.underflow * static_cast<double>(row.visible);
+    rounded = c.u_p + flushed;
+    stat_rounded = std::min(c.u_p, kLambda * 2 * c.u_p / std::sqrt(3 * row.row_sum)) + flushed;
+  }
+  const double hard_l = row_sum + rounded;
+  c.hard_row = (hard_l < 1 ? hard_l / (1 - hard_l) : kHuge) + 4 * d.u_a;
+  c.stat_row = std::min(c.hard_row, std::min(row_sum, kLambda * std::sqrt(depth_l) * d.u_a) +
+                                        stat_rounded + 4 * d.u_a);
+  c.lse_t = std::min(c.growth * c.spread * c.mean_eta, kHuge) + hard_l + 2 * T * d.u_a + x;
+  return c;
+}
+
+/// 2^floor(log2 |x|), at least `smallest`: the binade that a number is rounded in.
+inline double binade(double x, double smallest) {
+  const double power =
+      std::bit_cast<double>(std::bit_cast<std::uint64_t>(x) & (std::uint64_t{0x7FF} << 52));
+  return power > smallest ? power : smallest;
+}
+
+/// By value: std::min's references keep the loop over elements from becoming vector code.
+inline double smaller(double a, double b) { return a < b ? a : b; }
+
+/// Variances of the roundings of one row. [R1]
+struct Variance {
+  double p, flush, row;  // factors of second_moment, (sum |v|)^2 and o^2
+  double sum;            // typical error of the sums, relative to sum P |v|
+};
+
+Variance variance(const RowModel& c, const Descriptor& d, const RowConditioning& row) {
+  const double of_p = c.u_p * c.u_p / 3, step = min_subnormal(d.p_type);
+  const double l = row.row_sum, visible = static_cast<double>(row.visible);
+  return {
+      .p = of_p,
+      .flush = step * step / 12 * std::numbers::pi / 2 / (visible * l * l),
+      .row = static_cast<double>(d.depth_l) * d.u_a * d.u_a + (d.l_from_rounded_p ? of_p / l : 0),
+      .sum = kTypicalSum * (gamma(d.depth_pv, d.u_acc) + c.merge)};
+}
+
+/// Bounds of elements that round. [3-9, S, R]
+void derive_elements(const RowModel& c, const Descriptor& d, const RowConditioning& row,
+                     const RowBounds& out) {
+  const double u_o = unit_roundoff(d.o_type), half = min_subnormal(d.o_type) / 2;
+  const double smallest = std::ldexp(1.0, format_of(d.o_type).min_exponent);
+  const double stat_p = kLambda * 2 * c.u_p / std::sqrt(3.0), soft_factor = c.growth * c.spread;
+  const Variance var = variance(c, d, row);
+  const std::size_t width = row.o.size();
+#pragma omp simd
+  for (std::size_t k = 0; k < width; ++k) {
+    const double o = std::abs(row.o[k]), mag = row.abs_mag[k], all_v = row.visible_abs_v[k];
+    const double mag_eta =
+        c.eta_a * row.abs_mag_a[k] + c.eta_gap * row.abs_mag_gap[k] + c.eta_rest * mag;
+    const double soft = soft_factor * (mag_eta + o * c.mean_eta);  // [3]
+    const double moved = c.spread * (mag + c.growth * mag_eta);    // sum P~ |v|  [6]
+    const double lost = c.underflow * all_v + c.floor;
+
+    const double root = std::sqrt(row.second_moment[k]);
+    const double hard_p = smaller(c.u_p * moved, c.top_p * moved + c.rest_p * root);  // [5]
+    const double hard_n = soft + hard_p + c.hard_sum * moved + lost;
+    const double hard_o = hard_n * (1 + c.hard_row) + c.hard_row * o;
+    const double hard = (1 + u_o) * hard_o + u_o * o + half;  // [9]
+
+    const double rounded_p = smaller(hard_p, stat_p * root);  // [S1]
+    const double stat_n = soft + rounded_p + c.stat_sum * moved + lost;
+    const double stat_o = stat_n * (1 + c.stat_row) + c.stat_row * o;
+    const double stat = (1 + u_o) * stat_o + u_o * o + half;
+
+    const double ulp = 2 * u_o * binade(o, smallest);
+    const double typical_soft = kTypicalSoftmax * soft, typical_sum = var.sum * mag;  // [R1]
+    const double sigma2 = ulp * ulp / 12 + var.p * root * root + var.flush * all_v * all_v +
+                          typical_soft * typical_soft + typical_sum * typical_sum + var.row * o * o;
+    out.hard_bound[k] = hard;
+    out.stat_bound[k] = smaller(hard, stat);
+    out.sigma[k] = std::sqrt(sigma2);
+    out.systematic[k] = typical_soft + typical_sum;
+  }
+}
+
+/// Elements where nothing rounds: one key, or only zeros among the values. [E]
+void pin_exact(const Descriptor& d, const RowConditioning& row, const RowBounds& out) {
+  const bool one_key = row.visible == 1 && stores_top_value(d, row);
+  for (std::size_t k = 0; k < row.o.size(); ++k) {
+    if (!one_key && row.visible_abs_v[k] > 0) continue;
+    out.hard_bound[k] = out.stat_bound[k] = std::abs(round_to(d.o_type, row.o[k]) - row.o[k]);
+    out.sigma[k] = out.systematic[k] = 0;
+  }
+}
+
+std::span<const double> values(const TensorSet& set, const char* name,
+                               const std::vector<Index>& shape) {
+  const Tensor* tensor = set.find(name);
+  ATTEST_CHECK(tensor, "tolerance: the truth must hold ", name,
+               ", got none; ask the reference for outputs and conditioning");
+  ATTEST_CHECK(tensor->shape() == shape && tensor->dtype() == Dtype::fp64,
+               "tolerance: the truth must be fp64 and have the problem's shapes, got another ",
+               name, "; compute it for this problem");
+  return tensor->as<double>();
+}
+
+}  // namespace
+
+Conditioning::Conditioning(const Problem& p, const Truth& truth) : problem_(p) {
+  const std::vector<Index> element{p.B, p.Sq, p.H, p.Dv}, row{p.B, p.H, p.Sq};
+  const TensorSet &outputs = truth.outputs, &conditioning = truth.conditioning;
+  o_ = values(outputs, "o", element);
+  lse_ = values(outputs, "lse", row);
+  abs_mag_ = values(conditioning, "abs_mag", element);
+  abs_mag_a_ = values(conditioning, "abs_mag_a", element);
+  abs_mag_gap_ = values(conditioning, "abs_mag_gap", element);
+  second_moment_ = values(conditioning, "second_moment", element);
+  visible_abs_v_ = values(conditioning, "visible_abs_v", element);
+  row_max_ = values(conditioning, "row_max", row);
+  row_sum_ = values(conditioning, "row_sum", row);
+  mean_a_ = values(conditioning, "mean_a", row);
+  mean_gap_ = values(conditioning, "mean_gap", row);
+  max_a_ = values(conditioning, "max_a", row);
+  max_gap_ = values(conditioning, "max_gap", row);
+  max_raises_ = values(conditioning, "max_raises", row);
+}
+
+RowConditioning Conditioning::row(Index b, Index i, Index h) const {
+  const Problem& p = problem_;
+  const auto n = static_cast<std::size_t>((b * p.H + h) * p.Sq + i);
+  const auto width = static_cast<std::size_t>(p.Dv);
+  const std::size_t first = static_cast<std::size_t>((b * p.Sq + i) * p.H + h) * width;
+  const auto part = [&](std::span<const double> all) { return all.subspan(first, width); };
+  return {.visible = p.visible_keys(i),
+          .lse = lse_[n],
+          .row_max = row_max_[n],
+          .row_sum = row_sum_[n],
+          .mean_a = mean_a_[n],
+          .mean_gap = mean_gap_[n],
+          .max_a = max_a_[n],
+          .max_gap = max_gap_[n],
+          .max_raises = max_raises_[n],
+          .o = part(o_),
+          .abs_mag = part(abs_mag_),
+          .abs_mag_a = part(abs_mag_a_),
+          .abs_mag_gap = part(abs_mag_gap_),
+          .second_moment = part(second_moment_),
+          .visible_abs_v = part(visible_abs_v_)};
+}
+
+bool stores_top_value(const Descriptor& d, const RowConditioning& row) {
+  const double error = 2 * d.u_a * std::abs(row.row_max) + 2 * d.u_exp + 8 * d.u_a;
+  return error < unit_roundoff(d.o_type) / 4;
+}
+
+double derive_row(const Problem& p, const Descriptor& d, const RowConditioning& row,
+                  const RowBounds& out) {
+  const RowModel c = model(p, d, row);
+  derive_elements(c, d, row, out);
+  pin_exact(d, row, out);
+  return -std::log1p(-std::min(0.5, c.lse_t)) +
+         4 * d.u_a * (std::abs(row.lse) + std::abs(row.row_max) + 1);  // [L]
+}
+
+Bounds derive_bounds(const Problem& p, const Truth& truth, const Descriptor& d) {
+  const Conditioning conditioning(p, truth);
+  const auto rows = static_cast<std::size_t>(p.B * p.Sq * p.H);
+  const auto width = static_cast<std::size_t>(p.Dv);
+  Bounds all{.hard_bound = std::vector<double>(rows * width),
+             .stat_bound = std::vector<double>(rows * width),
+             .sigma = std::vector<double>(rows * width),
+             .lse_bound = std::vector<double>(rows)};
+#pragma omp parallel
+  {
+    std::vector<double> systematic(width);
+#pragma omp for collapse(3) schedule(static)
+    for (Index b = 0; b < p.B; ++b)
+      for (Index i = 0; i < p.Sq; ++i)
+        for (Index h = 0; h < p.H; ++h) {
+          if (p.visible_keys(i) == 0) continue;
+          const std::size_t first = static_cast<std::size_t>((b * p.Sq + i) * p.H + h) * width;
+          const auto part = [&](std::vector<double>& v) {
+            return std::span(v).subspan(first, width);
+          };
+          all.lse_bound[static_cast<std::size_t>((b * p.H + h) * p.Sq + i)] =
+              derive_row(p, d, conditioning.row(b, i, h),
+                         {part(all.hard_bound), part(all.stat_bound), part(all.sigma), systematic});
+        }
+  }
+  return all;
+}
+
+}  // namespace attest
