@@ -1,0 +1,68 @@
+#include "cuda/kernels/attention_params.h"
+
+#include <numbers>
+
+#include "cases/error.h"
+
+namespace attest {
+namespace {
+
+constexpr Index kMaxGrid = 65535;  // blocks along y and z (CUDA C++ Programming Guide, table 24)
+
+Strides contiguous(Index S, Index heads, Index width) {
+  return {.b = S * heads * width, .s = heads * width, .h = width};
+}
+
+}  // namespace
+
+Capacity capacity_of(const Problem& p) {
+  if (p.D <= 64 && p.Dv <= 64) return Capacity::d64;
+  return p.D <= 128 ? Capacity::d128 : Capacity::d192_128;
+}
+
+int score_width(Capacity capacity) {
+  switch (capacity) {
+    case Capacity::d64:
+      return 64;
+    case Capacity::d128:
+      return 128;
+    case Capacity::d192_128:
+      return 192;
+  }
+  throw Error("capacity: must be one of the enumerators");
+}
+
+std::string check_attention(const Problem& p) {
+  if (p.dtype != Dtype::bf16 && p.dtype != Dtype::fp16)
+    return concat("dtype must be bf16 or fp16, got ", name(p.dtype));
+  if (p.D % 8 != 0) return concat("D must be a multiple of 8, got D=", p.D);
+  if (p.Dv % 8 != 0) return concat("Dv must be a multiple of 8, got Dv=", p.Dv);
+  if (p.D > 192) return concat("D must be at most 192, got D=", p.D);
+  if (p.Dv > 128) return concat("Dv must be at most 128, got Dv=", p.Dv);
+  if (p.B * p.G > kMaxGrid)
+    return concat("B * G must be at most ", kMaxGrid, ", got B=", p.B, " G=", p.G);
+  return {};
+}
+
+AttentionParams attention_params(const Problem& p) {
+  AttentionParams params{};
+  params.q_stride = contiguous(p.Sq, p.H, p.D);
+  params.k_stride = contiguous(p.Sk, p.G, p.D);
+  params.v_stride = contiguous(p.Sk, p.G, p.Dv);
+  params.o_stride = contiguous(p.Sq, p.H, p.Dv);
+  params.B = static_cast<int>(p.B);
+  params.Sq = static_cast<int>(p.Sq);
+  params.Sk = static_cast<int>(p.Sk);
+  params.H = static_cast<int>(p.H);
+  params.G = static_cast<int>(p.G);
+  params.D = static_cast<int>(p.D);
+  params.Dv = static_cast<int>(p.Dv);
+  params.causal = p.mask != Mask::none;
+  params.diagonal = p.mask == Mask::causal ? params.Sk - params.Sq : 0;
+  params.scale_log2 = static_cast<float>(p.scale() * std::numbers::log2e);
+  return params;
+}
+
+Index key_tiles(Index keys) { return (keys + kBlockK - 1) / kBlockK; }
+
+}  // namespace attest

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "cases/descriptor.h"
+#include "cases/problem.h"
+
+namespace attest {
+
+/// Elements between neighbours along three axes of a [B, S, heads, width] tensor. The last axis is
+/// contiguous; every stride is a multiple of 8, so that each row starts on 16 bytes.
+struct Strides {
+  std::int64_t b, s, h;
+};
+
+/// What every kernel of core attention is given, by value. T is the input type: bf16 or fp16.
+///
+/// Query i sees keys 0 .. min(Sk, i + diagonal + 1) - 1 where causal, else all Sk keys.
+struct AttentionParams {
+  const void* q;  ///< [B, Sq, H, D]   T
+  const void* k;  ///< [B, Sk, G, D]   T
+  const void* v;  ///< [B, Sk, G, Dv]  T
+  void* o;        ///< [B, Sq, H, Dv]  T
+  float* lse;     ///< [B, H, Sq], contiguous, nats
+  Strides q_stride, k_stride, v_stride, o_stride;
+  int B, Sq, Sk, H, G, D, Dv;
+  bool causal;
+  int diagonal;      ///< Sk - Sq: bottom-right; 0: top-left
+  float scale_log2;  ///< softmax scale times log2(e), positive: exp(scale x) = exp2(scale_log2 x)
+};
+
+constexpr int kBlockK = 64;  ///< keys of one tile, in every kernel
+
+/// Widths (D, Dv) that kernels are compiled for; narrower heads run zero-padded in one of them.
+enum class Capacity { d64, d128, d192_128 };
+
+/// The narrowest capacity that holds both D and Dv of a problem that check_attention() accepts.
+Capacity capacity_of(const Problem&);
+
+/// Width D of a capacity.
+int score_width(Capacity);
+
+/// Empty, or why no kernel of core attention runs the problem, such as "D must be a multiple of 8,
+/// got D=60".
+std::string check_attention(const Problem&);
+
+/// Shapes, strides of contiguous tensors, mask and scale; the pointers are null.
+AttentionParams attention_params(const Problem&);
+
+/// Tiles of kBlockK keys that hold the first `keys` keys.
+Index key_tiles(Index keys);
+
+}  // namespace attest

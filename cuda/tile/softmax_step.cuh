@@ -1,0 +1,107 @@
+#pragma once
+
+// The online softmax of one warp's 16 rows (Milakov and Gimelshein 2018, arXiv:1805.02867,
+// algorithm 3; FlashAttention-2, arXiv:2307.08691, algorithm 1), in base 2.
+
+#include "cuda/simt/ptx.cuh"
+#include "cuda/simt/simt.cuh"
+#include "cuda/tile/mma_tile.cuh"
+
+namespace attest::ATTEST_BACKEND {
+namespace {
+
+/// What one lane knows of its two rows, fragment_row(0) and fragment_row(1), and of its columns.
+template <int kDv>
+struct RowResult {
+  float o[kDv / 8][4];  ///< sum of p v, not normalized
+  float m[2];           ///< running maximum of q k; -inf: no key seen
+  float l[2];           ///< sum of p over this lane's columns; over the row after sum_rows()
+
+  __device__ static RowResult empty() {
+    RowResult result;
+#pragma unroll
+    for (int j = 0; j < kDv / 8; ++j)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) result.o[j][e] = 0.0f;
+    for (int half = 0; half < 2; ++half) {
+      result.m[half] = -simt::kInfinity;
+      result.l[half] = 0.0f;
+    }
+    return result;
+  }
+};
+
+/// Scores of keys that a row does not see become -inf. first_key: key of column 0; visible: number
+/// of keys that the lane's two rows see.
+template <int kTiles>
+__device__ inline void mask_scores(float (&s_r)[kTiles][4], int first_key,
+                                   const int (&visible)[2]) {
+#pragma unroll
+  for (int j = 0; j < kTiles; ++j)
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      if (first_key + fragment_column(j) + e % 2 >= visible[e / 2]) s_r[j][e] = -simt::kInfinity;
+}
+
+/// Maximum (sum) of x over the four lanes that share a row.
+__device__ inline float row_max(float x) {
+  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+}
+__device__ inline float row_sum(float x) {
+  x += __shfl_xor_sync(0xffffffffu, x, 1);
+  return x + __shfl_xor_sync(0xffffffffu, x, 2);
+}
+
+/// Turns scores q k into p = exp2(scale_log2 (q k - m)) and moves the result to the new maximum m.
+/// Subtracting first costs one operation more than fma(scale_log2, q k, -scale_log2 m), but gives
+/// the maximum p = 1 exactly, however large it is.
+template <int kTiles, int kDv>
+__device__ inline void softmax_step(float (&s_r)[kTiles][4], RowResult<kDv>& result,
+                                    float scale_log2) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float highest = -simt::kInfinity;
+#pragma unroll
+    for (int j = 0; j < kTiles; ++j)
+      highest = fmaxf(highest, fmaxf(s_r[j][2 * half], s_r[j][2 * half + 1]));
+    const float m = fmaxf(result.m[half], row_max(highest));
+    // A row that has seen no key yet keeps m = -inf; -inf - -inf would make its p NaN, not 0.
+    const float base = m == -simt::kInfinity ? 0.0f : m;
+    const float rescale = simt::exp2_approx((result.m[half] - base) * scale_log2);
+
+    float sum = 0.0f;
+#pragma unroll
+    for (int j = 0; j < kTiles; ++j)
+#pragma unroll
+      for (int e = 2 * half; e < 2 * half + 2; ++e) {
+        s_r[j][e] = simt::exp2_approx((s_r[j][e] - base) * scale_log2);
+        sum += s_r[j][e];
+      }
+    result.m[half] = m;
+    result.l[half] = result.l[half] * rescale + sum;
+#pragma unroll
+    for (int j = 0; j < kDv / 8; ++j) {
+      result.o[j][2 * half] *= rescale;
+      result.o[j][2 * half + 1] *= rescale;
+    }
+  }
+}
+
+/// Sums l over the lanes of each row.
+template <int kDv>
+__device__ inline void sum_rows(RowResult<kDv>& result) {
+  for (int half = 0; half < 2; ++half) result.l[half] = row_sum(result.l[half]);
+}
+
+/// What o is multiplied by at the end: 1 / l, and 0 for a row that saw no key. NaN stays NaN.
+__device__ inline float inverse_sum(float l) { return l == 0.0f ? 0.0f : 1.0f / l; }
+
+/// Natural logarithm of the row's sum of exponentials; -inf for a row that saw no key.
+__device__ inline float natural_lse(float m, float l, float scale_log2) {
+  constexpr float kLn2 = 0.693147180559945309f;
+  return (m * scale_log2 + log2f(l)) * kLn2;
+}
+
+}  // namespace
+}  // namespace attest::ATTEST_BACKEND
