@@ -7,7 +7,7 @@
 namespace attest {
 namespace {
 
-constexpr Index kMaxGrid = 65535;  // blocks along y and z (CUDA C++ Programming Guide, table 24)
+constexpr Index kMaxGrid = 65535;  // along y and z (CUDA Programming Guide, compute capabilities)
 
 Strides contiguous(Index S, Index heads, Index width) {
   return {.b = S * heads * width, .s = heads * width, .h = width};
