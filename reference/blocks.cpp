@@ -1,0 +1,52 @@
+#include "reference/blocks.h"
+
+#include <omp.h>
+
+#include "reference/mask.h"
+
+namespace attest::reference::ATTEST_ISA {
+namespace {
+
+// Whole cache lines, so that a row starts at the same place in a vector whichever thread computes
+// it; one line more, so that rows a power of two apart do not fall into the same cache sets.
+Index padded(Index keys) { return (keys + 7) / 8 * 8 + 8; }
+
+}  // namespace
+
+Rows rows_from(const Task& t, Index b, Index h, Index first) {
+  Rows rows;
+  rows.b = b;
+  rows.h = h;
+  rows.first = first;
+  rows.count = t.Sq - first < kBlockRows ? t.Sq - first : kBlockRows;
+  for (Index i = 0; i < rows.count; ++i) rows.seen[i] = visible_keys(t.mask, t.Sq, t.Sk, first + i);
+  rows.keys = rows.seen[rows.count - 1];  // the last query sees most
+  return rows;
+}
+
+Index keys_in_use(const Task& t) { return visible_keys(t.mask, t.Sq, t.Sk, t.Sq - 1); }
+
+MatrixMap elements_of(double* result, const Task& t, const Rows& rows) {
+  double* first = result + ((rows.b * t.Sq + rows.first) * t.H + rows.h) * t.Dv;
+  return MatrixMap(first, rows.count, t.Dv, Eigen::OuterStride<>(t.H * t.Dv));
+}
+
+double* row_values_of(double* result, const Task& t, const Rows& rows) {
+  return result + (rows.b * t.H + rows.h) * t.Sq + rows.first;
+}
+
+Scratch::Scratch(const Task& t) : rows_(t.Sq < kBlockRows ? t.Sq : kBlockRows) {
+  const Index threads = omp_get_max_threads(), columns = padded(keys_in_use(t));
+  s_.resize(threads * rows_, columns);
+  p_.resize(threads * rows_, columns);
+}
+
+MatrixRef Scratch::s(const Rows& rows) {
+  return s_.block(omp_get_thread_num() * rows_, 0, rows.count, rows.keys);
+}
+
+MatrixRef Scratch::p(const Rows& rows) {
+  return p_.block(omp_get_thread_num() * rows_, 0, rows.count, rows.keys);
+}
+
+}  // namespace attest::reference::ATTEST_ISA

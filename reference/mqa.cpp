@@ -1,0 +1,43 @@
+// Multi-query attention (Shazeer 2019, arXiv:1911.02150, section 3): all query heads share the one
+// key/value head, G = 1.
+//
+//   s[i,j]     = scale sum_d q[b,i,h,d] k[b,j,d]      scale = 1 / sqrt(D)
+//   p[i,:]     = softmax of s[i,:] over the keys that query i sees, lse[b,h,i] beside it
+//   o[b,i,h,:] = sum_j p[i,j] v[b,j,:]
+//
+// q [B,Sq,H,D]  k [B,Sk,1,D]  v [B,Sk,1,Dv]  ->  o [B,Sq,H,Dv]  lse [B,H,Sq], nats
+#include "reference/conditioning.h"
+#include "reference/softmax.h"
+#include "reference/variants.h"
+
+namespace attest::reference::ATTEST_ISA {
+
+void mqa(const Task& t) {
+  constexpr Index kOnlyHead = 0;
+  Inputs in(t);
+  Conditioning conditioning(t);
+  Scratch scratch(t);
+
+  for (Index b = 0; b < t.B; ++b) {
+    in.read(b);
+    conditioning.read(in);
+#pragma omp parallel for collapse(2) schedule(dynamic)
+    for (Index h = 0; h < t.H; ++h)
+      for (Index first = 0; first < t.Sq; first += kBlockRows) {
+        Rows rows = rows_from(t, b, h, first);
+        const ConstMatrixRef q_bh = in.q(rows);                 // [rows, D]
+        const ConstMatrixRef k_b = in.k(kOnlyHead, rows.keys);  // [keys, D]
+        const ConstMatrixRef v_b = in.v(kOnlyHead, rows.keys);  // [keys, Dv]
+        MatrixRef s = scratch.s(rows), p = scratch.p(rows);     // [rows, keys]
+        MatrixMap o = elements_of(t.o, t, rows);                // [rows, Dv]
+
+        s.noalias() = t.scale * q_bh * k_b.transpose();      // scores
+        softmax(s, rows, p, row_values_of(t.lse, t, rows));  // probabilities
+        o.noalias() = p * v_b;                               // weighted mean of the values
+
+        conditioning.emit(kOnlyHead, rows, q_bh, s, p);
+      }
+  }
+}
+
+}  // namespace attest::reference::ATTEST_ISA

@@ -1,0 +1,115 @@
+#include "reference/reference.h"
+
+#include <atomic>
+#include <utility>
+
+#include "cases/error.h"
+#include "reference/build.h"
+
+namespace attest::reference {
+namespace {
+
+const Build& best_build() {
+  const Build* best = nullptr;
+  for (const Build& build : builds())
+    if (build.runs_here()) best = &build;
+  return *best;
+}
+
+std::atomic<const Build*>& chosen_build() {
+  static std::atomic<const Build*> build = &best_build();
+  return build;
+}
+
+std::string extents(const std::vector<Index>& shape) {
+  std::string text;
+  for (Index extent : shape) text += concat(text.empty() ? "" : "x", extent);
+  return text;
+}
+
+void check_input(std::string_view name, const TensorView& x, const std::vector<Index>& shape) {
+  ATTEST_CHECK(x.shape == shape && x.strides.size() == shape.size(), "reference: ", name,
+               " must have the shape ", extents(shape), ", got ", extents(x.shape));
+  ATTEST_CHECK(x.dtype != Dtype::int32, "reference: ", name, " must be floating-point, got int32");
+}
+
+double* add(TensorSet& set, const char* name, const char* layout, std::vector<Index> shape) {
+  return set.add(Tensor(name, Dtype::fp64, layout, std::move(shape))).as<double>().data();
+}
+
+ConditioningOutputs add_conditioning(TensorSet& set, const Problem& n) {
+  const auto element = [&](const char* name) {
+    return add(set, name, "BSHD", {n.B, n.Sq, n.H, n.Dv});
+  };
+  const auto row = [&](const char* name) { return add(set, name, "BHS", {n.B, n.H, n.Sq}); };
+  ConditioningOutputs to;
+  to.abs_mag = element("abs_mag");
+  to.abs_mag_a = element("abs_mag_a");
+  to.abs_mag_gap = element("abs_mag_gap");
+  to.second_moment = element("second_moment");
+  to.visible_abs_v = element("visible_abs_v");
+  to.row_max = row("row_max");
+  to.row_sum = row("row_sum");
+  to.mean_a = row("mean_a");
+  to.mean_gap = row("mean_gap");
+  to.max_a = row("max_a");
+  to.max_gap = row("max_gap");
+  to.max_raises = row("max_raises");
+  return to;
+}
+
+}  // namespace
+
+Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const TensorView& v,
+             Emit emit) {
+  validate(n);
+  check_input("q", q, {n.B, n.Sq, n.H, n.D});
+  check_input("k", k, {n.B, n.Sk, n.G, n.D});
+  check_input("v", v, {n.B, n.Sk, n.G, n.Dv});
+
+  Truth truth;
+  Task task{n.B, n.Sq, n.Sk, n.H, n.G, n.D, n.Dv, n.mask, n.scale(), &q, &k, &v, {}, {}, {}, {}};
+  task.o = add(truth.outputs, "o", "BSHD", {n.B, n.Sq, n.H, n.Dv});
+  task.lse = add(truth.outputs, "lse", "BHS", {n.B, n.H, n.Sq});
+  task.with_conditioning = emit == Emit::outputs_and_conditioning;
+  if (task.with_conditioning) task.conditioning = add_conditioning(truth.conditioning, n);
+  chosen_build().load()->attend(n.variant, task);
+  return truth;
+}
+
+Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
+  return attend(problem, inputs.at("q").view(), inputs.at("k").view(), inputs.at("v").view(), emit);
+}
+
+std::string_view instruction_set() { return chosen_build().load()->name; }
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const Build& build : builds())
+    if (build.runs_here()) names.emplace_back(build.name);
+  return names;
+}
+
+void choose_instruction_set(std::string_view name) {
+  if (name.empty()) {
+    chosen_build() = &best_build();
+    return;
+  }
+  std::string known;
+  for (const Build& build : builds()) {
+    if (!build.runs_here()) continue;
+    if (build.name == name) {
+      chosen_build() = &build;
+      return;
+    }
+    known += concat(' ', build.name);
+  }
+  throw Error(concat("reference: the instruction set must be one of", known, ", got ", name));
+}
+
+double fma_peak_flops(int threads) {
+  ATTEST_CHECK(threads >= 1, "reference: threads must be at least 1, got ", threads);
+  return chosen_build().load()->fma_peak_flops(threads);
+}
+
+}  // namespace attest::reference

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "cases/problem.h"
+#include "cases/tensor.h"
+
+namespace attest::reference {
+
+/// Where the conditioning of cases/truth.h goes. All null when nobody asked for it.
+struct ConditioningOutputs {
+  double *abs_mag, *abs_mag_a, *abs_mag_gap, *second_moment, *visible_abs_v;     // [B, Sq, H, Dv]
+  double *row_max, *row_sum, *mean_a, *mean_gap, *max_a, *max_gap, *max_raises;  // [B, H, Sq]
+};
+
+/// A checked problem with its tensors, in types that are the same in every instruction set: code
+/// built for one must not share Eigen objects with code built for another, whose alignment differs.
+struct Task {
+  Index B, Sq, Sk, H, G, D, Dv;
+  Mask mask;
+  double scale;
+  const TensorView* q;  // [B, Sq, H, D]
+  const TensorView* k;  // [B, Sk, G, D]
+  const TensorView* v;  // [B, Sk, G, Dv]
+  double* o;            // [B, Sq, H, Dv]
+  double* lse;          // [B, H, Sq]
+  bool with_conditioning;
+  ConditioningOutputs conditioning;
+};
+
+}  // namespace attest::reference
