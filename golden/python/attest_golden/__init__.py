@@ -1,0 +1,19 @@
+"""Reads Attest's golden files, and writes candidates that Attest judges against them.
+
+    import attest_golden as golden
+
+    for case_id, problem, dims in golden.cases("smoke.h5"):
+        q = golden.load("smoke.h5", case_id, "q")                   # float32, exact for bf16
+        want = golden.load("smoke.h5", case_id, "o", as_="native")  # the reference: float64
+        outputs[problem] = {"o": my_attention(q, ...), "lse": ...}
+    golden.write_candidate("mine.h5", outputs)                      # attest compare mine.h5 smoke.h5
+
+The format is golden/schema.md. Needs numpy and h5py, nothing of Attest. Open only files you trust:
+h5py follows what a hostile file tells it to.
+"""
+
+from .inputs import parse_problem, regenerate
+from .reading import cases, load, verify
+from .writing import write_candidate
+
+__all__ = ["cases", "load", "parse_problem", "regenerate", "verify", "write_candidate"]
