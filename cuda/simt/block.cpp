@@ -5,6 +5,7 @@
 #include <new>
 
 #include "cases/error.h"
+#include "cuda/simt/schedule.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>

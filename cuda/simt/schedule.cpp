@@ -1,17 +1,12 @@
-// Which CUDA thread runs next, and what to say when none can.
-#include <bit>
+// Random schedules, and what to say when no thread can run.
+#include "cuda/simt/schedule.h"
+
 #include <string_view>
 
 #include "cases/error.h"
-#include "cuda/simt/block.h"
 
 namespace attest::emulator {
 namespace {
-
-constexpr Schedule kLowestFirst = 0, kHighestFirst = 1;
-
-unsigned lowest(std::uint32_t mask) { return static_cast<unsigned>(std::countr_zero(mask)); }
-unsigned highest(std::uint32_t mask) { return 31u - static_cast<unsigned>(std::countl_zero(mask)); }
 
 bool same_wait(const Lane& a, const Lane& b) {
   return a.exited == b.exited && a.waits_at == b.waits_at && a.mask == b.mask &&
@@ -27,30 +22,6 @@ std::uint32_t Block::random() {  // xorshift64 (Marsaglia 2003)
   return static_cast<std::uint32_t>(random_state_ >> 32);
 }
 
-void Block::make_ready(unsigned warp, std::uint32_t mask) {
-  warps_[warp].ready |= mask;
-  if (mask != 0) ready_warps_ |= 1u << warp;
-}
-
-void Block::unready(const Lane& each) {
-  Warp& warp = warps_[each.warp];
-  warp.ready &= ~(1u << each.lane);
-  if (warp.ready == 0) ready_warps_ &= ~(1u << each.warp);
-}
-
-Lane* Block::next() {
-  if (ready_warps_ == 0) return nullptr;
-  if (grid->schedule == kLowestFirst) {
-    const unsigned w = lowest(ready_warps_);
-    return &lanes_[w * kWarpSize + lowest(warps_[w].ready)];
-  }
-  if (grid->schedule == kHighestFirst) {
-    const unsigned w = highest(ready_warps_);
-    return &lanes_[w * kWarpSize + highest(warps_[w].ready)];
-  }
-  return random_next();
-}
-
 Lane* Block::random_next() {
   unsigned best = lowest(ready_warps_);
   // Some warp changes its rank from time to time, or the first choice would run ahead for good.
@@ -62,31 +33,6 @@ Lane* Block::random_next() {
   for (unsigned skip = random() % static_cast<unsigned>(std::popcount(ready)); skip > 0; --skip)
     ready &= ready - 1;
   return &lanes_[best * kWarpSize + lowest(ready)];
-}
-
-void Block::switch_to(Lane& following) {
-  Lane& mine = *lane;
-  if (&following == &mine) return;
-  ++statistics.switches;
-  lane = &following;
-  switch_fiber(mine.fiber, following.fiber);
-}
-
-void Block::suspend() {
-  Lane& mine = *lane;
-  unready(mine);
-  Lane* following = next();
-  if (following == nullptr) {
-    report_deadlock();
-    switch_fiber(mine.fiber, main_, true);
-  }
-  switch_to(*following);
-  mine.waits_at = nullptr;
-}
-
-void Block::yield() {
-  lane->waits_at = nullptr;
-  switch_to(*next());
 }
 
 void Block::report_deadlock() {

@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "cases/error.h"
-#include "cuda/simt/block.h"
+#include "cuda/simt/schedule.h"
 
 namespace attest::emulator {
 namespace {
