@@ -20,10 +20,10 @@ inline double rho_limit(Index rows) {
   return std::fmax(1.25, 1 + 6 / std::sqrt(2 * std::fmax(1, static_cast<double>(rows))));
 }
 
-/// Largest rho of one row of `width` elements. One rounding of p, shared by a whole row, reaches
-/// sqrt(3). [R3]
+/// Largest rho of one row of `width` elements. Roundings of p are shared by a row: one reaches
+/// sqrt(3), two whose values are opposite sqrt(6). [R3]
 inline double rho_row_limit(Index width) {
-  return std::fmax(2, 1.25 + 8 / std::sqrt(2 * static_cast<double>(width)));
+  return std::fmax(2.5, 1.25 + 8 / std::sqrt(2 * static_cast<double>(width)));
 }
 
 /// Largest bias in standard errors, asked only of tensors with this many rows. [R4]

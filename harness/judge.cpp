@@ -121,9 +121,10 @@ void explain_elements(const Problem& p, const Truth& truth, const Descriptor& d,
   if (j.check == Check::lse_bound) j.message += "; o is within its bound";
 }
 
-void ask_trust(const Comparison& c, Judgement& j) {
-  const Metrics& m = c.metrics;
-  if (c.sums.count == 0 || (m.rms > 0 && m.tightest < m.rms)) return;
+/// A pass counts only where some gate is narrower than o itself; rows that see no key always count.
+void ask_trust(bool all_rows_empty, Judgement& j) {
+  const Metrics& m = j.metrics;
+  if (all_rows_empty || (m.rms > 0 && m.tightest < m.rms)) return;
   j.verdict = Verdict::untrusted;
   j.message = m.rms > 0 ? concat("the tightest gate allows an rms error of ", m.tightest,
                                  " where o has rms ", m.rms, "; nothing is proved")
@@ -175,7 +176,7 @@ Judgement judge(const Problem& p, const Truth& truth, const Descriptor& d,
       j.message = statistic_message(gates, d, c, p, j.check);
     return j;
   }
-  ask_trust(c, j);
+  ask_trust(c.sums.count == 0, j);
   if (!gates.exact && !gates.stat && c.metrics.stat_failing > 0) {
     j.warn = true;
     if (j.message.empty())

@@ -231,7 +231,7 @@ RowConditioning Conditioning::row(Index b, Index i, Index h) const {
 }
 
 bool stores_top_value(const Descriptor& d, const RowConditioning& row) {
-  const double error = 2 * d.u_a * std::abs(row.row_max) + 2 * d.u_exp + 8 * d.u_a;
+  const double error = d.u_a * std::abs(row.row_max) + 2 * d.u_exp + 8 * d.u_a;
   return error < unit_roundoff(d.o_type) / 4;
 }
 
