@@ -34,6 +34,9 @@ struct Provenance {
   std::string command;   ///< what made the file
 };
 
+/// Version of the HDF5 library that this program runs with.
+std::string hdf5_version();
+
 /// What a golden file says of one tensor without its elements.
 struct Digest {
   std::string group, name;

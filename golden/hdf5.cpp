@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cases/error.h"
+#include "golden/golden_file.h"
 
 namespace attest::hdf5 {
 namespace {
@@ -205,3 +206,9 @@ std::vector<Index> read_integers(hid_t object, const std::string& name) {
 }
 
 }  // namespace attest::hdf5
+
+std::string attest::hdf5_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return concat(major, '.', minor, '.', release);
+}

@@ -73,9 +73,10 @@ int run(const RunOptions& options) {
   std::vector<Record> records;
   catch_interrupts();
   share_processors(options.jobs);
-  const PoolOptions pool{.worker = {"/proc/self/exe", "worker", "--failures=" + folder.failures()},
-                         .jobs = options.jobs,
-                         .timeout = options.timeout};
+  PoolOptions pool{
+      .worker = {"/proc/self/exe", "worker"}, .jobs = options.jobs, .timeout = options.timeout};
+  if (!options.report.empty())
+    pool.worker.insert(pool.worker.end(), {"--failures", folder.failures()});
   run_pool(
       cases, pool, [&](const Case& c) { folder.start(c); },
       [&](const Record& record) {

@@ -35,8 +35,7 @@ bool is_case_string(std::string_view source) { return source.find('=') != std::s
 
 std::vector<Case> read(const std::string& source) {
   if (is_case_string(source)) return {parse_case(source)};
-  const std::filesystem::path path(source);
-  return load_cases({&path, 1});
+  return load_cases({std::filesystem::path(source)});
 }
 
 std::regex compile(const std::string& expression) {

@@ -11,13 +11,13 @@ namespace attest {
 
 /// What the command line says of the cases to run.
 struct Selection {
-  std::vector<std::string> sources;  ///< files (.yaml, .list) or case strings; empty: the gate
-  std::vector<std::string> kernels;  ///< keep only these; empty: all
+  std::vector<std::string> sources = {};  ///< files (.yaml, .list) or case strings; empty: the gate
+  std::vector<std::string> kernels = {};  ///< keep only these; empty: all
   std::vector<Backend> backends = {Backend::emu};
-  std::string match;                  ///< regular expression that a case string must contain
-  std::string shard;                  ///< "i/n", 1-based: the i-th part by hash of the case id
-  std::optional<std::uint64_t> seed;  ///< replaces the seed of every problem
-  std::optional<Schedule> schedule;   ///< replaces the emulator's schedule of every case
+  std::string match = {};                  ///< regular expression that a case string must contain
+  std::string shard = {};                  ///< "i/n", 1-based: the i-th part by hash of the case id
+  std::optional<std::uint64_t> seed = {};  ///< replaces the seed of every problem
+  std::optional<Schedule> schedule = {};   ///< replaces the emulator's schedule of every case
 };
 
 /// Reads the sources and applies overrides and filters. Cases keep their order; the result names

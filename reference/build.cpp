@@ -1,5 +1,7 @@
 #include "reference/build.h"
 
+#include "reference/reference.h"
+
 namespace attest::reference {
 
 // What registry.cpp, peak.cpp and softmax.cpp define once for each instruction set.
@@ -47,5 +49,7 @@ constexpr Build kBuilds[] = {
 }  // namespace
 
 std::span<const Build> builds() { return kBuilds; }
+
+std::string_view eigen_version() { return ATTEST_EIGEN_VERSION; }
 
 }  // namespace attest::reference

@@ -36,6 +36,9 @@ std::string_view instruction_set();
 /// Those that this build holds and this processor can run, slowest first.
 std::vector<std::string> instruction_sets();
 
+/// Version of Eigen that the reference was compiled with.
+std::string_view eigen_version();
+
 /// Chooses one of instruction_sets(), or the best one again for an empty name. Not to be called
 /// while attend() runs. Throws attest::Error for a name that is not in the list.
 void choose_instruction_set(std::string_view name);
