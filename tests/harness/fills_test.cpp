@@ -68,7 +68,7 @@ TEST_CASE("scores spread as their fill says, at every D") {
   CHECK(std::fabs(s.mean) < deviation / 4);
 }
 
-TEST_CASE("u01 has scores near sqrt(D) / 4 and V in [0, 1)") {
+TEST_CASE("u01 has scores near sqrt(D) / 4 and V from 0 to 1") {
   const Problem p = wide(Fill::u01);
   const Inputs in(p);
   CHECK(score_spread(in).mean == Approx(std::sqrt(static_cast<double>(p.D)) / 4).epsilon(0.05));
