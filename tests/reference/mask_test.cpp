@@ -1,0 +1,93 @@
+#include "reference/mask.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "reference/reference.h"
+#include "tests/catch.h"
+#include "tests/reference/naive.h"
+
+using namespace attest;
+using reference::Emit;
+
+namespace {
+
+// One line a query, one letter a key: x where it is seen.
+struct Drawing {
+  const char* name;
+  Mask mask;
+  Index Sq, Sk;
+  std::vector<std::string> lines;
+};
+
+const std::vector<Drawing> kDrawings = {
+    {"none 2x5", Mask::none, 2, 5, {"xxxxx", "xxxxx"}},
+    {"none 5x2", Mask::none, 5, 2, {"xx", "xx", "xx", "xx", "xx"}},
+    {"causal 2x5", Mask::causal, 2, 5, {"xxxx.", "xxxxx"}},
+    {"causal 5x2", Mask::causal, 5, 2, {"..", "..", "..", "x.", "xx"}},
+    {"causal 3x3", Mask::causal, 3, 3, {"x..", "xx.", "xxx"}},
+    {"causal_top_left 2x5", Mask::causal_top_left, 2, 5, {"x....", "xx..."}},
+    {"causal_top_left 5x2", Mask::causal_top_left, 5, 2, {"x.", "xx", "xx", "xx", "xx"}},
+    {"causal_top_left 3x3", Mask::causal_top_left, 3, 3, {"x..", "xx.", "xxx"}},
+};
+
+}  // namespace
+
+TEST_CASE("each mask shows the keys that its drawing shows") {
+  for (const Drawing& drawing : kDrawings)
+    for (Index i = 0; i < drawing.Sq; ++i) {
+      CAPTURE(drawing.name, i);
+      const std::string& line = drawing.lines.at(std::size_t(i));
+      const auto seen = Index(std::count(line.begin(), line.end(), 'x'));
+      CHECK(reference::visible_keys(drawing.mask, drawing.Sq, drawing.Sk, i) == seen);
+    }
+}
+
+TEST_CASE("values of keys outside the drawing never reach the output") {
+  // All scores are 0 and v[j] = 2^j: the output is the sum of the seen values over their number.
+  for (const Drawing& drawing : kDrawings) {
+    Problem p = parse_problem("mha B=1 Sq=1 Sk=1 H=1 D=1 dtype=fp64");
+    p.Sq = drawing.Sq, p.Sk = drawing.Sk, p.mask = drawing.mask;
+    const auto zero = [](Index, Index, Index, Index) { return 0.0; };
+    const auto power = [](Index, Index j, Index, Index) { return double(1 << j); };
+    const Truth t =
+        reference::attend(p, naive::inputs(p, zero, zero, power), Emit::outputs_and_conditioning);
+    for (Index i = 0; i < p.Sq; ++i) {
+      CAPTURE(drawing.name, i);
+      double sum = 0, count = 0;
+      for (Index j = 0; j < p.Sk; ++j)
+        if (drawing.lines.at(std::size_t(i)).at(std::size_t(j)) == 'x')
+          sum += double(1 << j), ++count;
+      CHECK(t.outputs.at("o").value(i) == Approx(count > 0 ? sum / count : 0).epsilon(1e-15));
+      CHECK(t.conditioning.at("visible_abs_v").value(i) == sum);
+      CHECK(t.conditioning.at("row_sum").value(i) == count);
+    }
+  }
+}
+
+TEST_CASE("the masks of the reference and of Problem agree") {
+  for (const Mask mask : {Mask::none, Mask::causal, Mask::causal_top_left})
+    for (Index Sq = 1; Sq <= 9; ++Sq)
+      for (Index Sk = 0; Sk <= 9; ++Sk) {
+        Problem p;
+        p.mask = mask, p.Sq = Sq, p.Sk = Sk;
+        for (Index i = 0; i < Sq; ++i) {
+          CAPTURE(name(mask), Sq, Sk, i);
+          CHECK(reference::visible_keys(mask, Sq, Sk, i) == p.visible_keys(i));
+        }
+      }
+}
+
+TEST_CASE("a key that only the last query sees starts at the right row of the right block") {
+  // 130 queries are three blocks of rows; v is 1 in the last key, 0 elsewhere.
+  const Problem p = parse_problem("mha B=1 Sq=130 Sk=130 H=1 D=1 dtype=fp64 mask=causal");
+  const auto zero = [](Index, Index, Index, Index) { return 0.0; };
+  const Index key = GENERATE(0, 63, 64, 127, 128, 129);
+  const auto v = [&](Index, Index j, Index, Index) { return j == key ? 1.0 : 0.0; };
+  const Truth t = reference::attend(p, naive::inputs(p, zero, zero, v), Emit::outputs);
+  for (Index i = 0; i < 130; ++i) {
+    CAPTURE(key, i);
+    CHECK(t.outputs.at("o").value(i) == (i < key ? 0.0 : 1.0 / double(i + 1)));
+  }
+}

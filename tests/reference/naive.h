@@ -1,0 +1,156 @@
+#pragma once
+
+#include <cmath>
+#include <map>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cases/problem.h"
+#include "cases/tensor.h"
+#include "cases/truth.h"
+
+// Attention and its conditioning straight from the definitions in cases/truth.h, in long double:
+// one loop a sum, nothing shared with the reference.
+namespace attest::naive {
+
+using Real = long double;
+using Values = std::map<std::string, std::vector<Real>>;  // row-major, by tensor name
+
+/// An fp64 tensor of four axes, whose element at (b, s, h, d) is value(b, s, h, d).
+template <class Value>
+Tensor tensor(const char* name, const std::vector<Index>& shape, Value value) {
+  Tensor result(name, Dtype::fp64, "BSHD", shape);
+  double* next = result.as<double>().data();
+  for (Index b = 0; b < shape[0]; ++b)
+    for (Index s = 0; s < shape[1]; ++s)
+      for (Index h = 0; h < shape[2]; ++h)
+        for (Index d = 0; d < shape[3]; ++d) *next++ = value(b, s, h, d);
+  return result;
+}
+
+/// q, k and v of a problem, from three functions of (b, s, h, d).
+template <class Q, class K, class V>
+TensorSet inputs(const Problem& n, Q q, K k, V v) {
+  TensorSet set;
+  set.add(tensor("q", {n.B, n.Sq, n.H, n.D}, q));
+  set.add(tensor("k", {n.B, n.Sk, n.G, n.D}, k));
+  set.add(tensor("v", {n.B, n.Sk, n.G, n.Dv}, v));
+  return set;
+}
+
+/// Independent normal numbers everywhere.
+inline TensorSet random_inputs(const Problem& n, unsigned seed = 1) {
+  std::mt19937_64 engine(seed);
+  std::normal_distribution<double> normal;
+  const auto draw = [&](Index, Index, Index, Index) { return normal(engine); };
+  return inputs(n, draw, draw, draw);
+}
+
+/// Query i sees keys j <= i + Sk - Sq (causal) or j <= i (causal_top_left).
+inline bool sees(const Problem& n, Index i, Index j) {
+  if (n.mask == Mask::causal) return j <= i + n.Sk - n.Sq;
+  if (n.mask == Mask::causal_top_left) return j <= i;
+  return true;
+}
+
+/// The keys that one row sees.
+struct Keys {
+  std::vector<Index> j;        ///< their positions
+  std::vector<Real> s, a, p;   ///< scores, scale |q| |k_j|, exp(s - m)
+  Real m = -HUGE_VALL, l = 0;  ///< largest score and sum of p
+};
+
+inline Keys keys_of(const Problem& n, const TensorSet& in, Index b, Index i, Index h) {
+  const auto q = in.at("q").as<double>(), k = in.at("k").as<double>();
+  const Real scale = 1 / std::sqrt(static_cast<Real>(n.D));
+  const Index g = h / (n.H / n.G);
+  Keys keys;
+  for (Index j = 0; j < n.Sk; ++j) {
+    if (!sees(n, i, j)) continue;
+    Real dot = 0, qq = 0, kk = 0;
+    for (Index d = 0; d < n.D; ++d) {
+      const Real x = q[static_cast<std::size_t>(((b * n.Sq + i) * n.H + h) * n.D + d)];
+      const Real y = k[static_cast<std::size_t>(((b * n.Sk + j) * n.G + g) * n.D + d)];
+      dot += x * y;
+      qq += x * x;
+      kk += y * y;
+    }
+    keys.j.push_back(j);
+    keys.s.push_back(scale * dot);
+    keys.a.push_back(scale * std::sqrt(qq) * std::sqrt(kk));
+    keys.m = std::fmax(keys.m, scale * dot);
+  }
+  for (const Real s : keys.s) keys.p.push_back(std::exp(s - keys.m));
+  for (const Real p : keys.p) keys.l += p;
+  return keys;
+}
+
+/// Appends the numbers of one row to those of [B, H, Sq].
+inline void append_row(Values& to, const Keys& keys) {
+  Real mean_a = 0, mean_gap = 0, max_a = 0, max_gap = 0, raises = 0, running = -HUGE_VALL;
+  for (std::size_t n = 0; n < keys.s.size(); ++n) {
+    const Real weight = keys.p[n] / keys.l, gap = keys.m - keys.s[n];
+    mean_a += weight * keys.a[n];
+    mean_gap += weight * gap;
+    max_a = std::fmax(max_a, keys.a[n]);
+    max_gap = std::fmax(max_gap, gap);
+    if (keys.s[n] > running) ++raises;
+    running = std::fmax(running, keys.s[n]);
+  }
+  to["lse"].push_back(keys.m + std::log(keys.l));
+  to["row_max"].push_back(keys.m);
+  to["row_sum"].push_back(keys.l);
+  to["mean_a"].push_back(mean_a);
+  to["mean_gap"].push_back(mean_gap);
+  to["max_a"].push_back(max_a);
+  to["max_gap"].push_back(max_gap);
+  to["max_raises"].push_back(raises);
+}
+
+/// Appends one element of [B, Sq, H, Dv]; v_j: the values of the row's keys in channel d.
+inline void append_element(Values& to, const Keys& keys, const std::vector<Real>& v_j) {
+  Real o = 0, mag = 0, mag_a = 0, mag_gap = 0, moment = 0, sum = 0;
+  for (std::size_t n = 0; n < v_j.size(); ++n) {
+    const Real weight = keys.p[n] / keys.l, v = v_j[n];
+    const Real binade = std::exp2(std::floor(std::log2(keys.p[n]))) * v / keys.l;
+    o += weight * v;
+    mag += weight * std::fabs(v);
+    mag_a += weight * keys.a[n] * std::fabs(v);
+    mag_gap += weight * (keys.m - keys.s[n]) * std::fabs(v);
+    if (keys.p[n] != 1) moment += binade * binade;
+    sum += std::fabs(v);
+  }
+  to["o"].push_back(o);
+  to["abs_mag"].push_back(mag);
+  to["abs_mag_a"].push_back(mag_a);
+  to["abs_mag_gap"].push_back(mag_gap);
+  to["second_moment"].push_back(moment);
+  to["visible_abs_v"].push_back(sum);
+}
+
+/// Everything that Truth holds.
+inline Values attend(const Problem& n, const TensorSet& in) {
+  const auto v = in.at("v").as<double>();
+  Values to;
+  for (Index b = 0; b < n.B; ++b) {
+    for (Index h = 0; h < n.H; ++h)
+      for (Index i = 0; i < n.Sq; ++i) append_row(to, keys_of(n, in, b, i, h));
+    for (Index i = 0; i < n.Sq; ++i)
+      for (Index h = 0; h < n.H; ++h) {
+        const Keys keys = keys_of(n, in, b, i, h);
+        for (Index d = 0; d < n.Dv; ++d) {
+          std::vector<Real> v_j;
+          for (const Index j : keys.j) {
+            const Index at = ((b * n.Sk + j) * n.G + h / (n.H / n.G)) * n.Dv + d;
+            v_j.push_back(v[static_cast<std::size_t>(at)]);
+          }
+          append_element(to, keys, v_j);
+        }
+      }
+  }
+  return to;
+}
+
+}  // namespace attest::naive
