@@ -34,6 +34,7 @@ const char* name(ShuffleMode mode) {
 }
 
 unsigned source_lane(ShuffleMode mode, unsigned lane, unsigned operand, unsigned width) {
+  operand &= kWarpSize - 1;  // PTX ISA, "shfl.sync": bval = b[4:0]
   const unsigned first = lane & ~(width - 1);
   if (mode == ShuffleMode::index) return first | (operand & (width - 1));
   const unsigned source = mode == ShuffleMode::down ? lane + operand : lane ^ operand;
