@@ -78,6 +78,7 @@ namespace simt {
 struct LaunchShape {
   dim3 grid, block;
   std::size_t smem_bytes = 0;
+  Place place = Place::current();  ///< of the launch, for reports
 };
 
 template <class SharedPlan>
@@ -98,7 +99,8 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&
     const Call& c = *static_cast<const Call*>(data);
     std::apply(c.kernel, c.parameters);
   };
-  emulator::run_grid({shape.grid, shape.block, shape.smem_bytes, run, &call, emulator::schedule()});
+  emulator::run_grid(
+      {shape.grid, shape.block, shape.smem_bytes, run, &call, emulator::schedule(), shape.place});
 }
 
 }  // namespace simt

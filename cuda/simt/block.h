@@ -82,6 +82,7 @@ struct Grid {
   void (*kernel)(const void* parameters);
   const void* parameters;
   Schedule schedule;
+  Place place;  ///< of the launch
 };
 
 class Block {

@@ -49,8 +49,8 @@ void add_to_totals(Statistics& part) {
 
 /// The limits of the CUDA Programming Guide, "Compute Capabilities".
 void check_shape(const Grid& g) {
-  const auto require = [](bool holds, const std::string& rule) {
-    if (!holds) throw KernelFault(FaultKind::misuse, "launch: " + rule);
+  const auto require = [&g](bool holds, const std::string& rule) {
+    if (!holds) throw KernelFault(FaultKind::misuse, "launch: " + rule + place_text(g.place));
   };
   const auto text = [](Dim3 d) { return concat(" (", d.x, ", ", d.y, ", ", d.z, ")"); };
   const std::uint64_t threads = std::uint64_t{g.block.x} * g.block.y * g.block.z;
@@ -93,6 +93,9 @@ void run_grid(const Grid& grid) {
                        static_cast<unsigned>(n / nx / ny));
       try {
         block.run(grid, index);
+      } catch (const KernelFault& fault) {
+        const std::string text = concat(fault.what(), ", launched", place_text(grid.place));
+        first.add(order, std::make_exception_ptr(KernelFault(fault.kind(), text)));
       } catch (...) {
         first.add(order, std::current_exception());
       }
