@@ -219,8 +219,8 @@ Tensor read_dataset(hid_t dataset, const Inspected& inspected) {
     check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.bytes().data()), "H5Dread");
   }
   if (tensor.sha256() != digest.sha256)
-    throw InfraError(concat("must hold elements that match their SHA-256, got others in ",
-                            digest.group, "/", digest.name, "; make the file again"));
+    throw InfraError(
+        "must hold elements that match their SHA-256, got others; make the file again");
   return tensor;
 }
 

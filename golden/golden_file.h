@@ -67,7 +67,7 @@ struct GoldenLimits {
 /// or HDF5 fails. After either, publish() refuses. One thread at a time may use golden files.
 class GoldenWriter {
  public:
-  /// Creates `.<name>.tmp.<pid>` beside the target.
+  /// Creates `.<name>.tmp.<pid>` beside the target, which must be new or a regular file.
   explicit GoldenWriter(std::filesystem::path target, Provenance provenance);
   GoldenWriter(const GoldenWriter&) = delete;
   GoldenWriter& operator=(const GoldenWriter&) = delete;
@@ -78,7 +78,8 @@ class GoldenWriter {
   /// Every problem once. Same cases in the same order give the same bytes (one zlib version).
   void add(const StoredCase&);
 
-  /// Flushes, closes, syncs, reads everything back against its hashes, renames, syncs the folder.
+  /// Needs a case. Flushes, closes, syncs, reads everything back against its hashes, renames, syncs
+  /// the folder.
   void publish();
 
  private:

@@ -25,14 +25,19 @@ struct Contents {
   Digests digests;
 };
 
-// Runs an action and puts the file's name before what it throws.
+// Runs an action and says before what it throws where that was.
 template <class Action>
-auto named(const std::filesystem::path& path, const Action& action) {
+auto located(const std::string& where, const Action& action) {
   try {
     return action();
   } catch (const std::exception& error) {
-    throw InfraError(concat("golden: ", path.string(), " ", error.what()));
+    throw InfraError(concat(where, " ", error.what()));
   }
+}
+
+template <class Action>
+auto named(const std::filesystem::path& path, const Action& action) {
+  return located("golden: " + path.string(), action);
 }
 
 void check_signature(const std::filesystem::path& path) {
@@ -61,22 +66,22 @@ void check_format(hid_t root) {
                             "; run attest golden generate"));
   const std::vector<Index> version = hdf5::read_integers(root, "format_version");
   if (version.size() != 2)
-    throw InfraError(concat("must say its format_version as two numbers, got ", version.size()));
+    throw InfraError(concat("must say its format_version as two numbers, got ", version.size(),
+                            "; run attest golden generate"));
   if (version[0] != golden::kMajor)
     throw InfraError(concat("has format ", version[0], ".", version[1], ", this build reads ",
                             golden::kMajor, ".", golden::kMinor, "; run attest golden generate"));
 }
 
-void check_tier(const std::string& id, const std::string& tier,
-                const std::vector<Digest>& digests) {
+void check_tier(const std::string& tier, const std::vector<Digest>& digests) {
   if (tier != "full" && tier != "digest")
-    throw InfraError(concat("must hold cases of tier full or digest, got ", tier, " for ", id));
+    throw InfraError(concat("must be of tier full or digest, got ", tier, "; make the file again"));
   for (const Digest& digest : digests)
     if (digest.stored != (tier == "full"))
       throw InfraError(
           concat("must store the elements of all tensors of a full case and of none "
                  "of a digest, got ",
-                 digest.group, "/", digest.name, " in ", id, " of tier ", tier));
+                 digest.group, "/", digest.name, " in tier ", tier, "; make the file again"));
 }
 
 Problem read_problem(hid_t node, const std::string& id) {
@@ -104,7 +109,7 @@ void inspect_case(Contents& contents, hid_t node, const std::string& id,
     }
   }
   golden::sort(digests);
-  check_tier(id, hdf5::read_text(node, "tier"), digests);
+  check_tier(hdf5::read_text(node, "tier"), digests);
   contents.problems.emplace(id, problem);
   contents.digests.emplace(id, std::move(digests));
 }
@@ -120,15 +125,17 @@ Contents inspect(const std::filesystem::path& path, const GoldenLimits& limits) 
                          hdf5::read_text(root, "created_by_command")};
   if (const auto links = hdf5::hard_links(root, kMaxLinks);
       links != std::vector<std::string>{"cases"})
-    throw InfraError(
-        concat("must hold the group cases and nothing beside it, got ", links.size(), " links"));
+    throw InfraError(concat("must hold the group cases and nothing beside it, got ", links.size(),
+                            " links; run attest golden generate"));
   const Handle cases = hdf5::open_group(root, "cases");
   for (const std::string& id : hdf5::hard_links(cases, limits.max_cases))
-    inspect_case(contents, hdf5::open_group(cases, id), id, limits);
+    located("case " + id, [&] { inspect_case(contents, hdf5::open_group(cases, id), id, limits); });
   contents.logical_hash = hdf5::read_text(root, "logical_hash");
   if (const auto hash = golden::logical_hash(contents.digests); hash != contents.logical_hash)
     throw InfraError(concat("must hold exactly the tensors of its logical hash ",
                             contents.logical_hash, ", got ", hash, "; make the file again"));
+  if (contents.digests.empty())
+    throw InfraError("must hold at least one case, got none; run attest golden generate");
   return contents;
 }
 
@@ -189,7 +196,9 @@ StoredCase GoldenFile::read(const std::string& id) const {
       const Handle dataset = hdf5::open_dataset(group, digest.name);
       const Inspected inspected = golden::inspect_dataset(dataset, digest.group, digest.name,
                                                           state_->limits.max_case_bytes);
-      result.groups[digest.group].add(golden::read_dataset(dataset, inspected));
+      const std::string where = concat("case ", id, " ", digest.group, "/", digest.name);
+      result.groups[digest.group].add(
+          located(where, [&] { return golden::read_dataset(dataset, inspected); }));
     }
     return result;
   });

@@ -24,6 +24,19 @@ namespace fs = std::filesystem;
                           call, " of ", path.string(), "; check the folder, its rights and space"));
 }
 
+// A target that is a device, a pipe, a link or a folder must not give way to a file of ours.
+void check_target(const fs::path& target) {
+  ATTEST_CHECK(target.has_filename(), "must name a file, got no name; say which file to write");
+  std::error_code unreadable;  // then creating the temporary file says why
+  const fs::file_type type = fs::symlink_status(target, unreadable).type();
+  const bool replaceable =
+      unreadable || type == fs::file_type::not_found || type == fs::file_type::regular;
+  if (!replaceable)
+    throw InfraError(concat("must be a new file or replace one, got ",
+                            type == fs::file_type::directory ? "a folder" : "a link or a device",
+                            "; choose another name"));
+}
+
 // Creates the temporary file; its name is new even beside other writers of the same target.
 fs::path create_temporary(const fs::path& target) {
   const std::string stem = concat(".", target.filename().string(), ".tmp.", getpid());
@@ -131,10 +144,11 @@ struct GoldenWriter::State {
 GoldenWriter::GoldenWriter(fs::path target, Provenance provenance)
     : state_(std::make_unique<State>()) {
   State& s = *state_;
-  s.target = fs::absolute(target);
+  s.target = target.empty() ? target : fs::absolute(target);
   s.open = true;
   s.step([&] {
     hdf5::prepare();
+    check_target(s.target);
     s.temporary = create_temporary(s.target);
     s.file = create_file(s.temporary);
     const Handle root(H5Gopen2(s.file, "/", H5P_DEFAULT), H5Gclose, "H5Gopen2");
@@ -163,6 +177,7 @@ void GoldenWriter::add(const StoredCase& c) {
 void GoldenWriter::publish() {
   State& s = *state_;
   s.step([&] {
+    ATTEST_CHECK(!s.digests.empty(), "must hold at least one case, got none; add one");
     const std::string hash = golden::logical_hash(s.digests);
     hdf5::write_text(s.file, "logical_hash", hash);
     s.cases.close();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <csignal>
 #include <utility>
 
 #include "cases/error.h"
@@ -42,12 +43,31 @@ std::string read_variable_text(hid_t attribute, hid_t type) {
   return result;
 }
 
+// HDF5 puts addresses and times around what the system says.
+std::string system_message(const std::string& reason) {
+  constexpr std::string_view kBefore = "error message = '";
+  const std::size_t start = reason.find(kBefore);
+  if (start == std::string::npos) return reason;
+  const std::string tail = reason.substr(start + kBefore.size());
+  return tail.substr(0, tail.find('\''));
+}
+
+Handle open_attribute(hid_t object, const std::string& name) {
+  if (check(H5Aexists(object, name.c_str()), "H5Aexists") == 0)
+    throw InfraError(
+        concat("must hold the attribute ", name, ", got none; run attest golden generate"));
+  return {H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose,
+          concat("H5Aopen of the attribute ", name)};
+}
+
 }  // namespace
 
 void prepare() {
   // A file that could not be flushed makes HDF5 1.10 crash when it tidies up at exit. Every handle
   // closes itself, so there is nothing left to tidy.
   [[maybe_unused]] static const herr_t once = H5dont_atexit();
+  // A limit on file sizes (ulimit -f) shall be an error of the write that meets it, as a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
   check(H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr), "H5Eset_auto2");
   check(H5PLset_loading_state(0), "H5PLset_loading_state");
 }
@@ -59,8 +79,8 @@ void fail(std::string_view call) {
     return 1;  // stop the walk
   };
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &reason);
-  throw InfraError(concat("must be a sound HDF5 file on a sound disk, got `", reason, "` from ",
-                          call, "; make the file again"));
+  throw InfraError(concat("must be a sound HDF5 file on a sound disk, got `",
+                          system_message(reason), "` from ", call, "; make the file again"));
 }
 
 Handle::Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
@@ -157,8 +177,7 @@ void write_text(hid_t object, const std::string& name, std::string_view text) {
 }
 
 std::string read_text(hid_t object, const std::string& name) {
-  const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose,
-                         concat("H5Aopen of the attribute ", name));
+  const Handle attribute = open_attribute(object, name);
   const Handle type(H5Aget_type(attribute), H5Tclose, "H5Aget_type");
   const Handle space(H5Aget_space(attribute), H5Sclose, "H5Aget_space");
   if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_type(space) != H5S_SCALAR)
@@ -194,8 +213,7 @@ void write_integers(hid_t object, const std::string& name, std::span<const Index
 }
 
 std::vector<Index> read_integers(hid_t object, const std::string& name) {
-  const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose,
-                         concat("H5Aopen of the attribute ", name));
+  const Handle attribute = open_attribute(object, name);
   const Handle type(H5Aget_type(attribute), H5Tclose, "H5Aget_type");
   const Handle space(H5Aget_space(attribute), H5Sclose, "H5Aget_space");
   hsize_t extent = 0;

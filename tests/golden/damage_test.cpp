@@ -60,6 +60,28 @@ TEST_CASE("one flipped bit anywhere is refused or changes no value") {
   CHECK(refused > kFlips / 2);  // the others hit bytes that nobody reads
 }
 
+TEST_CASE("damaged elements are refused with the case and the tensor they belong to") {
+  const Folder folder;
+  write(folder / "a.h5", {sample(kSmall)});
+  haddr_t address = HADDR_UNDEF;
+  const std::string id = case_id(parse_problem(kSmall));
+  edit(folder / "a.h5", [&](hid_t file) {
+    const std::string path = concat("cases/", id, "/outputs/o");
+    const hdf5::Handle o(H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose, "H5Dopen2");
+    const hdf5::Handle space(H5Dget_space(o), H5Sclose, "H5Dget_space");
+    hsize_t size = 0;
+    unsigned mask = 0;
+    hdf5::check(H5Dget_chunk_info(o, space, 0, nullptr, &mask, &address, &size), "info");
+  });
+  std::string bytes = bytes_of(folder / "a.h5");
+  bytes.at(address + 20) ^= 1;
+  write_bytes(folder / "a.h5", bytes);
+  const std::string message = refusal(folder / "a.h5");
+  CAPTURE(message);
+  CHECK(message.find(concat("a.h5 case ", id, " outputs/o must hold chunks that match")) !=
+        std::string::npos);
+}
+
 TEST_CASE("garbage in place of a whole block is refused or changes no value") {
   const Folder folder;
   const std::vector<StoredCase> cases = two_cases();

@@ -62,7 +62,7 @@ TEST_CASE("a file of another format or version is refused with what to do") {
   CHECK(holds(refusal_after([](hid_t f) { replace_text(f, "/", "format", "soup"); }),
               "must say format=attest-golden, got soup"));
   CHECK(holds(refusal_after([](hid_t f) { check(H5Adelete(f, "format"), "H5Adelete"); }),
-              "from H5Aopen of the attribute format"));
+              "must hold the attribute format, got none; run attest golden generate"));
 }
 
 TEST_CASE("a newer minor version is read") {
@@ -188,7 +188,7 @@ TEST_CASE("a tier that the elements contradict is refused") {
             "must store the elements of all tensors of a full case and of none of a digest"));
   CHECK(holds(
       refusal_after([](hid_t f) { replace_text(f, kGroup.substr(0, 23), "tier", "sampled"); }),
-      "must hold cases of tier full or digest, got sampled"));
+      "must be of tier full or digest, got sampled"));
 }
 
 TEST_CASE("a case or a tensor that is missing is noticed by the logical hash") {
@@ -200,4 +200,16 @@ TEST_CASE("a case or a tensor that is missing is noticed by the logical hash") {
                 check(H5Ldelete(f, kGroup.substr(0, 23).c_str(), H5P_DEFAULT), "H5Ldelete");
               }),
               "must hold exactly the tensors of its logical hash"));
+}
+
+TEST_CASE("a file without a case is neither read nor written") {
+  const std::string of_nothing = refusal_after([](hid_t f) {
+    check(H5Ldelete(f, kGroup.substr(0, 23).c_str(), H5P_DEFAULT), "H5Ldelete");
+    replace_text(f, "/", "logical_hash",
+                 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  });
+  CHECK(holds(of_nothing, "must hold at least one case, got none"));
+  const Folder folder;
+  CHECK(refuses([&] { write(folder / "a.h5", {}); }, "must hold at least one case, got none"));
+  CHECK(folder.names().empty());
 }

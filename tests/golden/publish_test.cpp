@@ -1,4 +1,5 @@
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -26,9 +27,10 @@ int in_child(const std::function<int()>& action) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-// Writes beyond `bytes` fail with EFBIG, much as with a full disk.
+// Writes beyond `bytes` fail with EFBIG, much as with a full disk; the writer must see to it that
+// the signal which comes first ends nobody.
 void limit_file_size(rlim_t bytes) {
-  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_DFL);
   const rlimit limit{bytes, bytes};
   setrlimit(RLIMIT_FSIZE, &limit);
 }
@@ -106,6 +108,39 @@ TEST_CASE("a full disk is an error that leaves the old file and no temporary one
 TEST_CASE("a folder that is missing or closed is named") {
   CHECK(refuses([] { GoldenWriter writer("/nonexistent/a.h5", kProvenance); },
                 "got `No such file or directory` from open of /nonexistent/.a.h5.tmp."));
+}
+
+TEST_CASE("what a full disk says is told without HDF5's addresses") {
+  const Folder folder;
+  const StoredCase c = sample(kLarge);
+  CHECK(in_child([&] {
+          limit_file_size(20000);
+          const std::string part = "got `File too large` from ";
+          return refuses([&] { write(folder / "a.h5", {c}); }, part) ? 7 : 0;
+        }) == 7);
+}
+
+TEST_CASE("a target that is no regular file stays what it is") {
+  const Folder folder;
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  fs::create_directory(folder / "folder");
+  write_bytes(folder / "old.h5", "old");
+  fs::create_symlink("old.h5", folder / "link");
+  const std::vector<StoredCase> cases = {sample(kSmall)};
+  for (const char* name : {"pipe", "link"})
+    CHECK(refuses([&] { write(folder / name, cases); }, "got a link or a device; choose another"));
+  CHECK(refuses([&] { write(folder / "folder", cases); }, "got a folder; choose another name"));
+  CHECK(fs::is_fifo(folder / "pipe"));
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(bytes_of(folder / "old.h5") == "old");
+  CHECK(folder.names() == std::vector<std::string>{"folder", "link", "old.h5", "pipe"});
+}
+
+TEST_CASE("a target without a name is a mistake, and is said at once") {
+  const Folder folder;
+  CHECK(refuses([] { GoldenWriter writer("", kProvenance); }, "must name a file"));
+  CHECK(refuses([&] { GoldenWriter writer(folder / "", kProvenance); }, "must name a file"));
+  CHECK(folder.names().empty());
 }
 
 TEST_CASE("a writer killed at any moment leaves the old file or the whole new one") {
