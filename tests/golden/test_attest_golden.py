@@ -9,13 +9,18 @@ import hashlib
 import os
 import pathlib
 import shutil
+import stat
 import struct
 import sys
 import tempfile
 import unittest
 
-import h5py
-import numpy as np
+try:
+    import h5py
+    import numpy as np
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "golden" / "python"))
@@ -183,6 +188,31 @@ class CandidateTest(unittest.TestCase):
                 with self.assertRaises(ValueError):
                     golden.write_candidate(path, {self.PROBLEM: bad})
             self.assertEqual(os.listdir(folder), [])
+
+    def test_a_target_that_is_no_regular_file_stays_what_it_is(self):
+        _, lse = self.outputs()
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(os.path.join(folder, "pipe"))
+            os.symlink("nothing", os.path.join(folder, "link"))
+            for name in ("pipe", "link", ""):
+                with self.assertRaisesRegex(ValueError, "must be a new file or replace one"):
+                    golden.write_candidate(os.path.join(folder, name), {self.PROBLEM: {"lse": lse}})
+            self.assertTrue(stat.S_ISFIFO(os.stat(os.path.join(folder, "pipe")).st_mode))
+            self.assertEqual(sorted(os.listdir(folder)), ["link", "pipe"])
+
+
+class OtherFilesTest(unittest.TestCase):
+    def test_other_hdf5_files_and_versions_are_refused(self):
+        for attributes, message in (({}, "must say format=attest-golden, got nothing"),
+                                    ({"format": "soup"}, "must say format=attest-golden, got soup"),
+                                    ({"format": "attest-golden", "format_version": [2, 0]},
+                                     "has format 2.0, this package reads 1.x")):
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "other.h5")
+                with h5py.File(path, "w") as file:
+                    file.attrs.update(attributes)
+                with self.assertRaisesRegex(ValueError, message):
+                    golden.verify(path)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ def text(node, name):
 def open_golden(path):
     file = h5py.File(path, "r")
     try:
-        if text(file, "format") != FORMAT:
-            raise ValueError(f"attest_golden: {path} must say format={FORMAT}")
+        said = text(file, "format") if "format" in file.attrs else "nothing"
+        if said != FORMAT:
+            raise ValueError(f"attest_golden: {path} must say format={FORMAT}, got {said}")
         version = [int(n) for n in file.attrs["format_version"]]
         if version[0] != MAJOR:
             raise ValueError(f"attest_golden: {path} has format {version[0]}.{version[1]}, "

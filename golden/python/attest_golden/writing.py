@@ -14,13 +14,16 @@ LAYOUTS = {"o": "BSHD", "lse": "BHS"}
 
 
 def write_candidate(path, outputs, producer="unknown", command=""):
-    """Writes outputs for `attest compare`: a golden file that holds only outputs/.
+    """Writes a golden file that holds only outputs/.
 
     outputs: {canonical problem: {"o": [B,Sq,H,Dv], "lse": [B,H,Sq] in nats}}, the problems as
     cases() yields them. Arrays are float64, float32, float16 or ml_dtypes.bfloat16; a bfloat16
     array without ml_dtypes is ("bfloat16", its bits), such as
     ("bfloat16", o.view(torch.int16).numpy()).
     """
+    if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
+        raise ValueError(f"attest_golden: {path} must be a new file or replace one, got a folder, "
+                         "a link or a device; choose another name")
     temporary = os.path.join(os.path.dirname(os.path.abspath(path)),
                              f".{os.path.basename(path)}.tmp.{os.getpid()}")
     try:
