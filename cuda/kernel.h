@@ -7,6 +7,7 @@
 #include "cases/case.h"
 #include "cases/descriptor.h"
 #include "cases/tensor.h"
+#include "cuda/launch_times.h"
 
 namespace attest {
 
@@ -29,6 +30,11 @@ struct Kernel {
 
   /// What the kernel rounds, for the problem run with `splits` parts.
   Descriptor (*descriptor)(const Problem&, Index splits);
+
+  /// Like run(), but launches for about `seconds` with caches overwritten in between and as long
+  /// without, at least 5 times each, all on tensors that are on the device already.
+  LaunchTimes (*time)(const Problem&, const RunConfig&, const TensorSet& inputs, TensorSet& outputs,
+                      double seconds) = nullptr;
 };
 
 /// All kernels of this build: every ATTEST_KERNEL line, emulated, and again for the GPU where the
@@ -43,5 +49,8 @@ bool has_gpu_build();
 
 /// What runs the kernels of a backend: "emulated", or the GPU's name; empty where there is none.
 std::string device_name(Backend);
+
+/// The same, with what its peaks can be computed from.
+DeviceInfo device_info(Backend);
 
 }  // namespace attest

@@ -19,10 +19,12 @@ namespace attest {
 // cuda/kernels/device.cu, likewise.
 namespace emu {
 std::string device_name();
-}
+DeviceInfo device_info();
+}  // namespace emu
 namespace gpu {
 std::string device_name();
-}
+DeviceInfo device_info();
+}  // namespace gpu
 
 namespace {
 
@@ -35,9 +37,17 @@ void run_emulated(const Problem& problem, const RunConfig& config, const TensorS
 }
 
 template <Kernel (*kernel)()>
+LaunchTimes time_emulated(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
+                          TensorSet& outputs, double seconds) {
+  emulator::set_schedule(config.schedule);
+  return kernel().time(problem, config, inputs, outputs, seconds);
+}
+
+template <Kernel (*kernel)()>
 Kernel emulated() {
   Kernel result = kernel();
   result.run = run_emulated<kernel>;
+  result.time = time_emulated<kernel>;
   return result;
 }
 
@@ -69,6 +79,13 @@ std::string device_name(Backend backend) {
   if (backend == Backend::gpu) return gpu::device_name();
 #endif
   return backend == Backend::emu ? emu::device_name() : std::string();
+}
+
+DeviceInfo device_info(Backend backend) {
+#ifdef ATTEST_HAS_GPU
+  if (backend == Backend::gpu) return gpu::device_info();
+#endif
+  return backend == Backend::emu ? emu::device_info() : DeviceInfo{};
 }
 
 bool has_gpu_build() {

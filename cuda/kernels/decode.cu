@@ -19,6 +19,7 @@
 #include "cuda/kernel.h"
 #include "cuda/kernels/device_tensors.h"
 #include "cuda/kernels/instance.h"
+#include "cuda/simt/device_timing.h"
 #include "cuda/tile/key_loop.cuh"
 #include "cuda/tile/merge.cuh"
 
@@ -185,8 +186,10 @@ Index splits(const Problem& p, Index requested) {
   return std::clamp<Index>(key_tiles(p.Sk) / kMinTiles, 1, std::min(wanted, kMaxSplits));
 }
 
-void run(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
-         TensorSet& outputs) {
+/// Calls action(start), where start() launches both kernels, and brings o and lse back.
+template <class Action>
+void with_launch(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
+                 TensorSet& outputs, const Action& action) {
   const Index parts = splits(problem, config.splits);
   const Index rows = parts * problem.B * problem.G * packed_rows(problem);
   DeviceTensors tensors(inputs, outputs);
@@ -198,9 +201,22 @@ void run(const Problem& problem, const RunConfig& config, const TensorSet& input
                             .splits = static_cast<int>(parts)};
   with_instance(problem, [&](auto instance) {
     using I = decltype(instance);
-    launch<typename I::T, I::kD, I::kDv>(params);
+    action([&] { launch<typename I::T, I::kD, I::kDv>(params); });
   });
   tensors.copy_back();
+}
+
+void run(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
+         TensorSet& outputs) {
+  with_launch(problem, config, inputs, outputs, [](const auto& start) { start(); });
+}
+
+LaunchTimes time(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
+                 TensorSet& outputs, double seconds) {
+  LaunchTimes times;
+  with_launch(problem, config, inputs, outputs,
+              [&](const auto& start) { times = simt::time_launches(start, seconds); });
+  return times;
 }
 
 Descriptor descriptor(const Problem& p, Index splits) {
@@ -227,7 +243,8 @@ Kernel decode() {
           .supports = supports,
           .splits = splits,
           .run = run,
-          .descriptor = descriptor};
+          .descriptor = descriptor,
+          .time = time};
 }
 
 }  // namespace attest::ATTEST_BACKEND

@@ -16,6 +16,7 @@
 #include "cuda/kernel.h"
 #include "cuda/kernels/device_tensors.h"
 #include "cuda/kernels/instance.h"
+#include "cuda/simt/device_timing.h"
 #include "cuda/tile/key_loop.cuh"
 
 namespace attest::ATTEST_BACKEND {
@@ -81,14 +82,29 @@ std::string supports(const Problem& problem) { return check_attention(problem); 
 
 Index splits(const Problem&, Index) { return 1; }
 
-void run(const Problem& problem, const RunConfig&, const TensorSet& inputs, TensorSet& outputs) {
+/// Calls action(start), where start() launches the kernel, and brings o and lse back.
+template <class Action>
+void with_launch(const Problem& problem, const TensorSet& inputs, TensorSet& outputs,
+                 const Action& action) {
   DeviceTensors tensors(inputs, outputs);
   const AttentionParams params = tensors.params(problem);
   with_instance(problem, [&](auto instance) {
     using I = decltype(instance);
-    launch<typename I::T, I::kD, I::kDv>(params);
+    action([&] { launch<typename I::T, I::kD, I::kDv>(params); });
   });
   tensors.copy_back();
+}
+
+void run(const Problem& problem, const RunConfig&, const TensorSet& inputs, TensorSet& outputs) {
+  with_launch(problem, inputs, outputs, [](const auto& start) { start(); });
+}
+
+LaunchTimes time(const Problem& problem, const RunConfig&, const TensorSet& inputs,
+                 TensorSet& outputs, double seconds) {
+  LaunchTimes times;
+  with_launch(problem, inputs, outputs,
+              [&](const auto& start) { times = simt::time_launches(start, seconds); });
+  return times;
 }
 
 Descriptor descriptor(const Problem& p, Index) {
@@ -116,7 +132,8 @@ Kernel prefill() {
           .supports = supports,
           .splits = splits,
           .run = run,
-          .descriptor = descriptor};
+          .descriptor = descriptor,
+          .time = time};
 }
 
 }  // namespace attest::ATTEST_BACKEND
