@@ -26,7 +26,7 @@ class Collector : public benchmark::BenchmarkReporter {
 
 }  // namespace
 
-double median_seconds(const std::string& name, const std::function<void()>& body) {
+std::vector<double> repeated_seconds(const std::string& name, const std::function<void()>& body) {
   benchmark::RegisterBenchmark(name.c_str(),
                                [&body](benchmark::State& state) {
                                  for ([[maybe_unused]] auto _ : state) body();
@@ -38,7 +38,17 @@ double median_seconds(const std::string& name, const std::function<void()>& body
   benchmark::RunSpecifiedBenchmarks(&collector);
   benchmark::ClearRegisteredBenchmarks();
   std::sort(collector.seconds.begin(), collector.seconds.end());
-  return collector.seconds.at(collector.seconds.size() / 2);
+  return collector.seconds;
+}
+
+double median_seconds(const std::string& name, const std::function<void()>& body) {
+  return median(repeated_seconds(name, body));
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 void print_row(const std::string& label, const std::string& figure, const std::string& remark) {

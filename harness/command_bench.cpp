@@ -16,17 +16,33 @@ namespace {
 
 struct BenchOptions {
   std::string parts = "reference,judge,golden,kernels";
-  std::string backends = "emu";
+  KernelBenchOptions kernels;
   int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 };
 
-void run_part(const std::string& part, const BenchOptions& options) {
-  if (part == "reference") return bench_reference();
-  if (part == "judge") return bench_judge();
-  if (part == "golden") return bench_golden();
-  if (part == "kernels") return bench_kernels(options.backends);
-  if (part == "gate") return bench_gate(options.jobs);
-  throw Error(concat("bench: parts are reference judge golden kernels gate, got ", part));
+int run_part(const std::string& part, const BenchOptions& options) {
+  if (part == "kernels") return bench_kernels(options.kernels) > 0 ? kPassed : kNothingRan;
+  if (part == "reference")
+    bench_reference();
+  else if (part == "judge")
+    bench_judge();
+  else if (part == "golden")
+    bench_golden();
+  else if (part == "gate")
+    bench_gate(options.jobs);
+  else
+    throw Error(concat("bench: parts are reference judge golden kernels gate, got ", part));
+  return kPassed;
+}
+
+int run(const BenchOptions& options) {
+  const std::vector<std::string> parts = split_commas(options.parts);
+  const bool has_kernels = std::find(parts.begin(), parts.end(), "kernels") != parts.end();
+  ATTEST_CHECK(has_kernels || (options.kernels.json.empty() && options.kernels.match.empty()),
+               "bench: --json and --match belong to the part kernels, got parts ", options.parts);
+  int exit_code = kPassed;
+  for (const std::string& part : parts) exit_code = std::max(exit_code, run_part(part, options));
+  return exit_code;
 }
 
 }  // namespace
@@ -37,16 +53,18 @@ void add_bench(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<BenchOptions>();
   command->add_option("parts", options->parts, "reference,judge,golden,kernels,gate")
       ->capture_default_str();
-  command->add_option("--backend", options->backends, "Of the kernels: emu, gpu or emu,gpu")
+  command->add_option("--backend", options->kernels.backends, "Of the kernels: emu, gpu or emu,gpu")
       ->capture_default_str();
+  command->add_option("--match", options->kernels.match,
+                      "Keep kernel cases whose string contains this regular expression");
+  command->add_option("--json", options->kernels.json, "File for one JSON line a kernel case");
   command->add_option("--jobs,-j", options->jobs, "Workers of the gate")->capture_default_str();
   command->callback([options, &exit_code] {
     char name[] = "attest";
     char* argv[] = {name};
     int argc = 1;
     benchmark::Initialize(&argc, argv);
-    for (const std::string& part : split_commas(options->parts)) run_part(part, *options);
-    exit_code = kPassed;
+    exit_code = run(*options);
   });
 }
 
