@@ -4,7 +4,8 @@
     python3 ci/device_record.py REPORT
 
 The record says what ran where, what the gate showed, how the GPU's bits compare with the emulated
-kernels', what compute-sanitizer found, and the times. Needs the standard library only.
+kernels', what compute-sanitizer found, and the times. Needs the standard library and nvidia-smi.
+Exit code: 0 written, 2 usage, 3 the report or nvidia-smi is missing.
 """
 import collections
 import datetime
@@ -15,31 +16,54 @@ import statistics
 import subprocess
 import sys
 
+HOME = pathlib.Path(__file__).resolve().parent.parent
+FIELDS = "name,driver_version,compute_cap,memory.total,clocks.max.sm,clocks.max.mem"
+
+
+def fail(code, message):
+    print(f"device_record: {message}", file=sys.stderr)
+    sys.exit(code)
+
 
 def read_lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def output_of(command):
+    """Its standard output, or None where it cannot be run."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=HOME).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def gpu():
-    fields = "name,driver_version,compute_cap,memory.total,clocks.max.sm"
-    out = subprocess.run(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"],
-                         capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    return dict(zip(fields.split(","), (part.strip() for part in out.split(","))))
+    out = output_of(["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader"])
+    if not out or not out.strip():
+        fail(3, "nvidia-smi must name a GPU, got none")
+    return dict(zip(FIELDS.split(","), (part.strip() for part in out.splitlines()[0].split(","))))
 
 
-def without_backend(case):
-    return re.sub(r" backend=gpu", "", case)
+def is_on_gpu(record):
+    return " backend=gpu" in record["case"]
+
+
+def worst_ratios(records):
+    values = [r["metrics"]["worst_ratio"] for r in records]
+    return [value for value in values if isinstance(value, (int, float))]
 
 
 def compare(records):
-    """How often the GPU's o and lse equal the emulated ones bit for bit, and the worst ratios."""
-    emulated = {r["case"]: r for r in records if " backend=gpu" not in r["case"]}
-    pairs = [(r, emulated.get(without_backend(r["case"])))
-             for r in records if " backend=gpu" in r["case"]]
-    pairs = [(on_gpu, on_cpu) for on_gpu, on_cpu in pairs if on_cpu]
-    ratios = {side: [r[n]["metrics"]["worst_ratio"] for r in pairs
-                     if isinstance(r[n].get("metrics", {}).get("worst_ratio"), (int, float))]
-              for n, side in enumerate(("gpu", "emulated"))}
+    """How often the GPU's o and lse equal the emulated ones bit for bit, and the worst ratios.
+
+    Only pairs of the same case in which both kernels left outputs count."""
+    emulated = {r["case"]: r for r in records if not is_on_gpu(r)}
+    pairs = [(r, emulated.get(r["case"].replace(" backend=gpu", "")))
+             for r in records if is_on_gpu(r)]
+    pairs = [(on_gpu, on_cpu) for on_gpu, on_cpu in pairs
+             if on_cpu and on_gpu["o_sha256"] and on_cpu["o_sha256"]]
+    ratios = {"gpu": worst_ratios(on_gpu for on_gpu, _ in pairs),
+              "emulated": worst_ratios(on_cpu for _, on_cpu in pairs)}
     return {
         "cases": len(pairs),
         "o_bits_equal": sum(a["o_sha256"] == b["o_sha256"] for a, b in pairs),
@@ -50,25 +74,46 @@ def compare(records):
     }
 
 
+def sanitizer_summaries(report):
+    """The last summary line of each compute-sanitizer tool that ran, such as "ERROR SUMMARY: 0
+    errors"."""
+    summaries = {}
+    for path in sorted(report.glob("*check.log")):
+        lines = re.findall(r"[A-Z]+ SUMMARY: .*", path.read_text(errors="replace"))
+        summaries[path.stem] = lines[-1].strip() if lines else None
+    return summaries
+
+
+def commit_of(records, bench):
+    """Of the programs that ran, else of the checkout."""
+    built = [r["commit"] for r in records + bench if r.get("commit") not in (None, "unknown")]
+    described = output_of(["git", "describe", "--always", "--dirty", "--abbrev=12"])
+    return built[0] if built else described.strip() if described else None
+
+
 def main():
+    if len(sys.argv) != 2:
+        fail(2, "usage: device_record.py REPORT")
     report = pathlib.Path(sys.argv[1])
+    steps = {path.stem: int(path.read_text()) for path in sorted(report.glob("*.status"))}
+    if not steps:
+        fail(3, f"{report} must be a report of ci/gpu.sh, got no *.status in it")
     records = read_lines(report / "gate" / "results.jsonl")
-    on_gpu = [r for r in records if " backend=gpu" in r["case"]]
+    bench = read_lines(report / "bench.jsonl")
     now = datetime.datetime.now(datetime.timezone.utc)
-    commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"],
-                            capture_output=True, text=True).stdout.strip()
     record = {
         "schema": 1,
         "date": now.isoformat(timespec="seconds"),
-        "commit": commit or (records[0].get("commit") if records else None),
+        "commit": commit_of(records, bench),
         "gpu": gpu(),
-        "steps": {path.stem: int(path.read_text()) for path in sorted(report.glob("*.status"))},
-        "gate": dict(collections.Counter(r["verdict"] for r in on_gpu)),
+        "steps": steps,
+        "gate": dict(collections.Counter(r["verdict"] for r in records if is_on_gpu(r))),
         "against_emulated": compare(records),
-        "bench": read_lines(report / "bench.jsonl"),
+        "sanitizer": sanitizer_summaries(report),
+        "bench": bench,
     }
     name = re.sub(r"[^a-z0-9]+", "-", record["gpu"]["name"].lower()).strip("-")
-    target = pathlib.Path("golden/devices") / f"{name}-{now:%Y-%m-%d}.json"
+    target = HOME / "golden/devices" / f"{name}-{now:%Y-%m-%d}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(record, indent=1) + "\n")
     print(f"device record: {target}")
