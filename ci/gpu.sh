@@ -37,7 +37,9 @@ for name in ${steps//,/ }; do
 done
 [ -z "$prebuilt" ] || [ -x "$prebuilt/attest" ] ||
   usage "--prebuilt needs a folder that --pack made, got $prebuilt"
-cd "$(dirname "$0")/.."
+[ -z "$pack" ] || [ -x "$pack/attest" ] || [ -z "$(ls -A -- "$pack" 2>/dev/null)" ] ||
+  usage "--pack needs a new or empty folder or an earlier pack, got $pack"
+cd "$(dirname "$0")/.." || exit 3
 
 build_programs() {  # build_programs ARCHITECTURES: into build-gpu/
   . ci/setup.sh
@@ -50,20 +52,25 @@ build_programs() {  # build_programs ARCHITECTURES: into build-gpu/
     cmake --build build-gpu --parallel "$(nproc)" --target attest test_cuda_gpu
 }
 
-shared_libraries() {  # of the packed programs, without those of glibc: they come with the loader
+# Of the packed programs, without those of glibc, which come with the machine's loader, and without
+# the C++ runtime: a machine's own is the newer one, or its glibc would be too old for ours.
+shared_libraries() {
   ldd "$pack/attest" "$pack/test_cuda_gpu" | sed -nE 's/.* => (\/.*) \(0x.*/\1/p' | sort -u |
-    grep -vE '/(ld-linux[^/]*|lib(c|m|mvec|dl|pthread|rt|resolv|util|anl|nsl))\.so[^/]*$'
+    grep -vE '/(ld-linux[^/]*|lib(c|m|mvec|dl|pthread|rt|resolv|util|anl|nsl|stdc\+\+|gcc_s))\.so[^/]*$'
 }
 
 if [ -n "$pack" ]; then
   build_programs "80;90" || exit 3
-  rm -rf "$pack/attest" "$pack/test_cuda_gpu" "$pack/lib"
+  [ ! -x "$pack/attest" ] || rm -rf "$pack/attest" "$pack/test_cuda_gpu" "$pack/lib"
   mkdir -p "$pack/lib" && cp build-gpu/attest build-gpu/test_cuda_gpu "$pack" &&
     strip --strip-debug "$pack/attest" "$pack/test_cuda_gpu" || exit 3
   shared_libraries | xargs cp -L -t "$pack/lib" || exit 3
-  glibc=$(objdump -T "$pack"/attest "$pack"/test_cuda_gpu "$pack"/lib/* |
-    grep -oE 'GLIBC_[0-9.]+' | sort -uV | tail -n 1)
-  echo "gpu.sh: $pack: $(du -sh "$pack" | cut -f 1), needs ${glibc/_/ } or newer on x86-64"
+  newest() {  # newest PREFIX: of the versioned symbols that the pack takes from the machine
+    objdump -T "$pack"/attest "$pack"/test_cuda_gpu "$pack"/lib/* |
+      grep -oE "\($1_[0-9.]+\)" | tr -d '()' | sort -uV | tail -n 1
+  }
+  echo "gpu.sh: $pack ($(du -sh "$pack" | cut -f 1)) needs $(newest GLIBC), $(newest GLIBCXX)" \
+    "and $(uname -m)"
   exit 0
 fi
 
