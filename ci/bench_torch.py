@@ -115,7 +115,7 @@ def compare(row, backend, call, clock):
         torch.cuda.empty_cache()
         return {**result, "seconds": None, "note": "out of memory"}
     except RuntimeError as error:
-        if "No available kernel" in str(error):
+        if str(error).startswith(("No available kernel", "No viable backend")):
             return None
         return {**result, "seconds": None, "note": str(error).split("\n")[0][:200]}
     seconds = statistics.median(cold)
