@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kBytes = 16;
 
 void land(const AsyncCopy& copy) {
+  Block& block = *current_block;
+  block.watch(AccessKind::copy_landed, *block.lane, copy.dst_s, kBytes, copy.pc);
   if (copy.src_g == nullptr)
     std::memset(copy.dst_s, 0, kBytes);
   else
@@ -27,11 +29,13 @@ void cp_async_16(void* dst_s, const void* src_g, bool in_range, Place place) {
   if (in_range && reinterpret_cast<std::uintptr_t>(src_g) % kBytes != 0)
     block.fail(FaultKind::bounds,
                concat("cp.async: the global address must be a multiple of 16, got ", src_g), place);
+  const void* pc = __builtin_return_address(0);
+  block.watch(AccessKind::copy_in_flight, *block.lane, dst_s, kBytes, pc);
   std::memset(dst_s, 0xff, kBytes);
   Lane& lane = *block.lane;
   lane.copies.push_back({static_cast<std::byte*>(dst_s),
                          in_range ? static_cast<const std::byte*>(src_g) : nullptr, lane.groups,
-                         place});
+                         place, pc});
 }
 
 void cp_async_commit() { ++current_block->lane->groups; }

@@ -58,6 +58,9 @@ void Block::run(const Grid& launched, Dim3 block_index) {
   current_block = nullptr;
   expose(arena_, kArenaBytes);
   ++statistics.blocks;
+  if (raced_)
+    fault_.emplace(FaultKind::race, concat(race_text(race_.race()), " [block (", index.x, ',',
+                                           index.y, ',', index.z, ")]"));
   if (!fault_) check_red_zones();
   if (fault_) throw KernelFault(*fault_);
 }
@@ -66,6 +69,8 @@ void Block::start(const Grid& launched, Dim3 block_index) {
   grid = &launched;
   index = block_index;
   fault_.reset();
+  raced_ = false;
+  if constexpr (kRaceBuild) race_.start(grid->shared_bytes);
   barrier_ = {};
   threads_ = live_ = grid->block.x * grid->block.y * grid->block.z;
   // A seed of its own for each block; xorshift must not start at 0 (odd multipliers: splitmix64's).
@@ -177,6 +182,12 @@ void Block::exit_thread() {
   if (following == nullptr) switch_fiber(mine, main_, true);
   lane = following;
   switch_fiber(mine, following->fiber, true);
+}
+
+/// Called between the instructions of a kernel, through which nothing may be thrown.
+void Block::stop_for_race() {
+  raced_ = true;
+  switch_fiber(lane->fiber, main_, true);
 }
 
 std::string Block::where(const Lane& each) const {

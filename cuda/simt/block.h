@@ -15,6 +15,7 @@
 #include "cuda/simt/emulator.h"
 #include "cuda/simt/fiber.h"
 #include "cuda/simt/place.h"
+#include "cuda/simt/race.h"
 
 namespace attest::emulator {
 
@@ -34,6 +35,7 @@ struct AsyncCopy {
   const std::byte* src_g;  ///< null: 16 zero bytes
   std::uint64_t group;     ///< number of groups this thread had committed before
   Place place;
+  const void* pc;  ///< return address in the kernel's code
 };
 
 /// One CUDA thread.
@@ -112,6 +114,22 @@ class Block {
   void check_shared(const char* operation, const void* address, std::size_t bytes,
                     std::size_t alignment, Place, const Lane* = nullptr) const;
 
+  /// In the race build, notes an access of a thread, if it is in shared memory; does not return if
+  /// it races. pc: return address in the kernel's code.
+  void watch(AccessKind kind, const Lane& who, const void* address, std::size_t bytes,
+             const void* pc) {
+    if constexpr (!kRaceBuild) return;
+    const std::size_t offset = offset_in_shared(address);
+    if (offset >= grid->shared_bytes || bytes > grid->shared_bytes - offset) return;
+    const auto thread = static_cast<std::uint16_t>(who.thread);
+    if (!race_.access({pc, thread, kind}, offset, bytes)) stop_for_race();
+  }
+
+  /// In the race build, notes that the mask's lanes of the running warp have waited for each other.
+  void watch_sync(std::uint32_t mask) {
+    if constexpr (kRaceBuild) race_.sync_warp(lane->warp, mask);
+  }
+
   const Lane& lane_of(unsigned warp, unsigned number) const {
     return lanes_[warp * kWarpSize + number];
   }
@@ -142,6 +160,7 @@ class Block {
   void yield();    // lets others run first if the schedule says so
   void switch_to(Lane&);
   void report_deadlock();
+  void stop_for_race();
   std::uint32_t random();
 
   void make_ready(unsigned warp, std::uint32_t mask);
@@ -159,6 +178,8 @@ class Block {
   std::byte* arena_ = nullptr;  // red zone | shared memory | red zone
   std::byte* shared_ = nullptr;
   std::optional<KernelFault> fault_;
+  RaceDetector race_;
+  bool raced_ = false;
 };
 
 /// `0-3,7` for mask 0x8f.

@@ -50,6 +50,7 @@ struct LoadMatrix {
   const void* row_s;
   std::uint32_t* r;
   Place place;
+  const void* pc;
 };
 
 const LoadMatrix& load_of(void* const* arguments, unsigned lane) {
@@ -60,12 +61,14 @@ const LoadMatrix& load_of(void* const* arguments, unsigned lane) {
 /// columns 2 (l % 4) and the next (transposed: rows and columns exchanged) of each matrix.
 template <bool kTransposed>
 void load_matrices(void* const* arguments, std::uint32_t) {
-  const Block& block = *current_block;
+  Block& block = *current_block;
   const unsigned warp = block.lane->warp;
   alignas(16) std::uint16_t element[4][8][8];
   for (unsigned l = 0; l < kWarpSize; ++l) {
     const LoadMatrix& load = load_of(arguments, l);
-    block.check_shared("ldmatrix", load.row_s, 16, 16, load.place, &block.lane_of(warp, l));
+    const Lane& lane = block.lane_of(warp, l);
+    block.check_shared("ldmatrix", load.row_s, 16, 16, load.place, &lane);
+    block.watch(AccessKind::read, lane, load.row_s, 16, load.pc);
     std::memcpy(element[l / 8][l % 8], load.row_s, 16);
   }
   for (unsigned l = 0; l < kWarpSize; ++l) {
@@ -86,14 +89,14 @@ void multiply(void* const* arguments, std::uint32_t) {
   multiply_warp(kType, operands);
 }
 
-void nothing(void* const*, std::uint32_t) {}
+void order_memory(void* const*, std::uint32_t mask) { current_block->watch_sync(mask); }
 
 }  // namespace
 
 void sync_threads(Place place) { current_block->sync_threads(place); }
 
 void sync_warp(std::uint32_t mask, Place place) {
-  current_block->collective("__syncwarp", false, mask, nullptr, nothing, place);
+  current_block->collective("__syncwarp", false, mask, nullptr, order_memory, place);
 }
 
 std::uint64_t shuffle(ShuffleMode mode, std::uint32_t mask, std::uint64_t value, unsigned operand,
@@ -137,7 +140,7 @@ void* dynamic_shared(std::size_t bytes, std::size_t alignment, Place place) {
 }
 
 void ldmatrix_x4(std::uint32_t (&r)[4], const void* row_s, bool transposed, Place place) {
-  LoadMatrix mine{row_s, r, place};
+  LoadMatrix mine{row_s, r, place, __builtin_return_address(0)};
   if (transposed)
     current_block->collective("ldmatrix.trans", true, kFullMask, &mine, load_matrices<true>, place);
   else

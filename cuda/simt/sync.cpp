@@ -41,6 +41,7 @@ bool Block::release_barrier() {
     barrier_.waiting[w] = 0;
   }
   barrier_.arrived = 0;
+  if constexpr (kRaceBuild) race_.barrier();
   ++statistics.barriers;
   return true;
 }
