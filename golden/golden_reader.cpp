@@ -1,4 +1,6 @@
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include "cases/error.h"
@@ -41,12 +43,18 @@ auto named(const std::filesystem::path& path, const Action& action) {
 }
 
 void check_signature(const std::filesystem::path& path) {
-  if (!std::filesystem::is_regular_file(path))
+  std::error_code closed;  // a folder on the way that may not be entered
+  const std::filesystem::file_status status = std::filesystem::status(path, closed);
+  if (std::filesystem::status_known(status) && !std::filesystem::is_regular_file(status))
     throw InfraError(concat("must be a file, got ",
-                            std::filesystem::exists(path) ? "something else" : "nothing",
+                            std::filesystem::exists(status) ? "something else" : "nothing",
                             "; run attest golden generate"));
   std::array<char, kSignature.size()> start{};
-  std::ifstream(path, std::ios::binary).read(start.data(), start.size());
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    throw InfraError(
+        concat("must be readable, got `", std::strerror(errno), "`; check its rights"));
+  file.read(start.data(), start.size());
   if (std::string_view(start.data(), start.size()) != kSignature)
     throw InfraError(
         "must be an HDF5 file, got one without its signature; run attest golden "

@@ -120,6 +120,23 @@ TEST_CASE("what a full disk says is told without HDF5's addresses") {
         }) == 7);
 }
 
+TEST_CASE("a golden that may not be read says so, in a closed folder too") {
+  const Folder folder;
+  fs::create_directory(folder / "closed");
+  write(folder / "a.h5", {sample(kSmall)});
+  write(folder / "closed" / "a.h5", {sample(kSmall)});
+  fs::permissions(folder / "", fs::perms(0755));
+  fs::permissions(folder / "a.h5", fs::perms::none);
+  fs::permissions(folder / "closed", fs::perms::none);
+  for (const fs::path& path : {folder / "a.h5", folder / "closed" / "a.h5"})
+    CHECK(in_child([&] {
+            if (geteuid() == 0 && setuid(65534) != 0) return 1;  // root may read everything
+            const std::string part = "a.h5 must be readable, got `Permission denied`; check its";
+            return refuses([&] { GoldenFile file(path); }, part) ? 7 : 0;
+          }) == 7);
+  fs::permissions(folder / "closed", fs::perms(0755));
+}
+
 TEST_CASE("a target that is no regular file stays what it is") {
   const Folder folder;
   REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
