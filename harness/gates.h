@@ -34,7 +34,7 @@ constexpr Index kBiasRows = 32;
 /// next to the value of one key, which is a number of o's type, and rounds towards it. [R4]
 constexpr double kBiasSpread = 16;
 
-/// Largest sum error^2 / sum (sum P |v|)^2. [N1]
+/// Largest sum error^2 / sum (sum P |v|)^2. [N]
 double nmse_limit(const Descriptor&);
 
 }  // namespace attest

@@ -119,6 +119,8 @@ void explain_elements(const Problem& p, const Truth& truth, const Descriptor& d,
   j.message = concat(print(found.worst.front()), "  (", found.failing, " of ", found.total, ")");
   if (!found.hint.empty()) j.message += concat("; ", found.hint);
   if (j.check == Check::lse_bound) j.message += "; o is within its bound";
+  if (j.check == Check::nonfinite && std::isnan(j.worst.front().got))
+    j.message += "; NaN comes from what was read before it was written, or from infinities";
 }
 
 /// A pass counts only where some gate is narrower than o itself; rows that see no key always count.
@@ -145,8 +147,9 @@ std::string print(const Element& element) {
   std::string index;
   for (std::size_t axis = 0; axis < element.index.size() && axis < letters.size(); ++axis)
     index += concat(axis ? "," : "", letters[axis], '=', element.index[axis]);
-  return concat(element.tensor, '[', index, "] got ", element.got, " want ", element.want,
-                " bound ", element.bound);
+  const double got = std::isnan(element.got) ? std::abs(element.got) : element.got;  // no "-nan"
+  return concat(element.tensor, '[', index, "] got ", got, " want ", element.want, " bound ",
+                element.bound);
 }
 
 Judgement judge(const Problem& p, const Truth& truth, const Descriptor& d,

@@ -187,6 +187,8 @@ TEST_CASE("one damaged element is found and named in every corner") {
             CHECK(j.worst[0].index == std::vector<Index>{b, i, h, d});
             const std::string place = concat("o[b=", b, ",i=", i, ",h=", h, ",d=", d, "] got ");
             CHECK(j.message.rfind(place, 0) == 0);
+            CHECK((j.message.find("read before it was written") != std::string::npos) ==
+                  std::isnan(value));
           }
 }
 
