@@ -68,7 +68,7 @@ void load_matrices(void* const* arguments, std::uint32_t) {
     const LoadMatrix& load = load_of(arguments, l);
     const Lane& lane = block.lane_of(warp, l);
     block.check_shared("ldmatrix", load.row_s, 16, 16, load.place, &lane);
-    block.watch(AccessKind::read, lane, load.row_s, 16, load.pc);
+    block.watch(AccessKind::warp_read, lane, load.row_s, 16, load.pc);
     std::memcpy(element[l / 8][l % 8], load.row_s, 16);
   }
   for (unsigned l = 0; l < kWarpSize; ++l) {

@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint32_t kInFlight = std::numeric_limits<std::uint32_t>::max();
 constexpr unsigned kWarps = 32;
 
-bool is_read(AccessKind kind) { return kind == AccessKind::read; }
+bool is_read(AccessKind kind) { return kind == AccessKind::read || kind == AccessKind::warp_read; }
 
 }  // namespace
 
@@ -85,7 +85,9 @@ bool RaceDetector::check_readers(const Cell& cell, RaceAccess now) {
 void RaceDetector::note_read(Cell& cell, RaceAccess now) {
   Readers& r = cell.readers;
   const unsigned warp = now.thread / kLanes, lane = now.thread % kLanes;
-  const std::uint32_t time = warps_[warp].time, bit = 1u << lane;
+  const std::uint32_t time = warps_[warp].time;
+  // Of a read of the whole warp only other warps need to know.
+  const std::uint32_t bit = now.kind == AccessKind::warp_read ? 0 : 1u << lane;
   if (r.interval < interval_) {
     r = {now.pc, nullptr, interval_, bit, time, time, now.thread, 0, false};
     return;
@@ -94,6 +96,7 @@ void RaceDetector::note_read(Cell& cell, RaceAccess now) {
     if (!r.has_other) r.other = now.thread, r.other_pc = now.pc, r.has_other = true;
     return;
   }
+  if (bit == 0 && r.lanes != 0) return;
   if (r.last_time != time) {
     const auto& seen = warps_[warp].seen[lane];
     for (std::uint32_t rest = r.lanes; rest != 0; rest &= rest - 1) {

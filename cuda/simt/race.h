@@ -4,11 +4,12 @@
 // at least one of them a write, must be ordered by a barrier between them, whatever values come
 // out. The race build (ATTEST_RACE) asks at each access of a kernel; others leave this idle.
 //
-// What orders (CUDA Programming Guide, "Synchronization Functions" and "Warp Shuffle Functions"):
+// What orders (CUDA Programming Guide, "Synchronization Functions", "Warp Shuffle Functions"):
+//
 //   __syncthreads   all accesses of the block before it, before all after it
-//   __syncwarp      the same among the lanes of its mask; shuffles, ballots, ldmatrix and mma do
-//   not cp.async        writes from its issue to the wait: nobody may touch the bytes in between,
-//   and
+//   __syncwarp      the same among the lanes of its mask; shuffles, ballots and mma do not
+//   ldmatrix        reads for its whole warp at once: what a lane writes later is behind it
+//   cp.async        writes from its issue to the wait, and nobody may touch the bytes in between;
 //                   after the wait they are as if the thread that waits had written them
 
 #include <cstddef>
@@ -24,7 +25,7 @@ constexpr bool kRaceBuild = true;
 constexpr bool kRaceBuild = false;
 #endif
 
-enum class AccessKind : std::uint8_t { read, write, copy_in_flight, copy_landed };
+enum class AccessKind : std::uint8_t { read, warp_read, write, copy_in_flight, copy_landed };
 
 struct RaceAccess {
   const void* pc = nullptr;  ///< return address in the kernel's code

@@ -57,6 +57,7 @@ std::string thread_text(const RaceAccess& access) {
 std::string now_text(AccessKind kind) {
   switch (kind) {
     case AccessKind::read:
+    case AccessKind::warp_read:
       return "reads";
     case AccessKind::write:
       return "writes";
@@ -69,6 +70,7 @@ std::string before_text(const RaceAccess& before) {
   const std::string who = thread_text(before), line = line_text(before.pc);
   switch (before.kind) {
     case AccessKind::read:
+    case AccessKind::warp_read:
       return concat(who, " has read", line, " with no barrier in between");
     case AccessKind::write:
       return concat(who, " has written", line, " with no barrier in between");

@@ -113,6 +113,27 @@ TEST_CASE("readers that a __syncwarp left out are still unordered", "[simt]") {
   CHECK(ordered.race().before.thread == 1);
 }
 
+TEST_CASE("a read of a whole warp is over before any of its lanes writes", "[simt]") {
+  const auto write = [](unsigned lane_before, AccessKind after, unsigned writer) {
+    Started ordered;
+    if (lane_before < 32) CHECK(ordered(kRead, lane_before));
+    CHECK(ordered(AccessKind::warp_read, 7));
+    CHECK(ordered(after, 8));
+    return ordered(kWrite, writer);
+  };
+  const auto whole = AccessKind::warp_read;
+  CHECK(write(32, whole, 9));
+  CHECK_FALSE(write(32, whole, 39));
+  CHECK_FALSE(write(3, whole, 9));  // what single lanes read is not
+  CHECK(write(3, whole, 3));
+  CHECK_FALSE(write(32, kRead, 9));
+  CHECK(write(32, kRead, 8));
+
+  Started ordered;  // what it reads must be ordered before it, as for any read
+  CHECK(ordered(kWrite, 6));
+  CHECK_FALSE(ordered(whole, 7));
+}
+
 TEST_CASE("a copy in flight excludes everybody until it lands", "[simt]") {
   Started ordered;
   CHECK(ordered(AccessKind::copy_in_flight, 5));
