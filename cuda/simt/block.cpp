@@ -190,6 +190,22 @@ void Block::stop_for_race() {
   switch_fiber(lane->fiber, main_, true);
 }
 
+void Block::note_global_write(const void* address, std::size_t bytes, const void* pc) {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  const auto stack = reinterpret_cast<std::uintptr_t>(lane->fiber.stack_bottom);
+  if (at - stack < lane->fiber.stack_bytes) return;  // a local variable
+  const Dim3& size = grid->grid;
+  const std::int64_t number =
+      (std::int64_t{index.z} * size.y + index.y) * std::int64_t{size.x} + index.x;
+  global_writes_.push_back(
+      {at, bytes, pc, number, race_.interval(), static_cast<std::uint16_t>(lane->thread)});
+}
+
+void Block::move_global_writes(std::vector<GlobalWrite>& to) {
+  to.insert(to.end(), global_writes_.begin(), global_writes_.end());
+  global_writes_.clear();
+}
+
 std::string Block::where(const Lane& each) const {
   return concat(" [block (", index.x, ',', index.y, ',', index.z, "), thread ", each.thread,
                 ", warp ", each.warp, ", lane ", each.lane, "]");

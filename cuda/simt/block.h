@@ -16,6 +16,7 @@
 #include "cuda/simt/fiber.h"
 #include "cuda/simt/place.h"
 #include "cuda/simt/race.h"
+#include "cuda/simt/race_global.h"
 
 namespace attest::emulator {
 
@@ -114,21 +115,28 @@ class Block {
   void check_shared(const char* operation, const void* address, std::size_t bytes,
                     std::size_t alignment, Place, const Lane* = nullptr) const;
 
-  /// In the race build, notes an access of a thread, if it is in shared memory; does not return if
-  /// it races. pc: return address in the kernel's code.
+  /// In the race build, notes an access of a thread to shared memory, or a write of the running
+  /// one to global memory. Does not return if the former races. pc: return address in the kernel's
+  /// code.
   void watch(AccessKind kind, const Lane& who, const void* address, std::size_t bytes,
              const void* pc) {
     if constexpr (!kRaceBuild) return;
     const std::size_t offset = offset_in_shared(address);
-    if (offset >= grid->shared_bytes || bytes > grid->shared_bytes - offset) return;
     const auto thread = static_cast<std::uint16_t>(who.thread);
-    if (!race_.access({pc, thread, kind}, offset, bytes)) stop_for_race();
+    if (offset >= grid->shared_bytes || bytes > grid->shared_bytes - offset) {
+      if (kind == AccessKind::write) note_global_write(address, bytes, pc);
+    } else if (!race_.access({pc, thread, kind}, offset, bytes)) {
+      stop_for_race();
+    }
   }
 
   /// In the race build, notes that the mask's lanes of the running warp have waited for each other.
   void watch_sync(std::uint32_t mask) {
     if constexpr (kRaceBuild) race_.sync_warp(lane->warp, mask);
   }
+
+  /// Appends what watch() noted of global memory since the last call.
+  void move_global_writes(std::vector<GlobalWrite>& to);
 
   const Lane& lane_of(unsigned warp, unsigned number) const {
     return lanes_[warp * kWarpSize + number];
@@ -161,6 +169,7 @@ class Block {
   void switch_to(Lane&);
   void report_deadlock();
   void stop_for_race();
+  void note_global_write(const void* address, std::size_t bytes, const void* pc);
   std::uint32_t random();
 
   void make_ready(unsigned warp, std::uint32_t mask);
@@ -180,6 +189,7 @@ class Block {
   std::optional<KernelFault> fault_;
   RaceDetector race_;
   bool raced_ = false;
+  std::vector<GlobalWrite> global_writes_;
 };
 
 /// `0-3,7` for mask 0x8f.

@@ -4,6 +4,7 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <vector>
 
 #include "cases/error.h"
 #include "cuda/simt/block.h"
@@ -82,6 +83,7 @@ void run_grid(const Grid& grid) {
   check_shape(grid);
   const std::int64_t nx = grid.grid.x, ny = grid.grid.y, count = nx * ny * grid.grid.z;
   FirstFault first;
+  std::vector<GlobalWrite> writes;
 #pragma omp parallel if (count > 1)
   {
     static thread_local Block block;
@@ -101,8 +103,15 @@ void run_grid(const Grid& grid) {
       }
     }
     add_to_totals(block.statistics);
+    if constexpr (kRaceBuild) {
+#pragma omp critical
+      block.move_global_writes(writes);
+    }
   }
   first.rethrow();
+  if (const auto race = find_global_race(writes))
+    throw KernelFault(FaultKind::race,
+                      concat(race_text(*race), ", launched", place_text(grid.place)));
 }
 
 }  // namespace attest::emulator

@@ -61,6 +61,9 @@ class RaceDetector {
 
   const Race& race() const { return race_; }
 
+  /// Counts barriers.
+  std::uint32_t interval() const { return interval_; }
+
  private:
   static constexpr unsigned kLanes = 32;
 

@@ -11,6 +11,7 @@
 
 #include "cases/error.h"
 #include "cuda/simt/race.h"
+#include "cuda/simt/race_global.h"
 
 namespace attest::emulator {
 namespace {
@@ -49,9 +50,8 @@ std::string line_text(const void* return_address) {
   return unknown;
 }
 
-std::string thread_text(const RaceAccess& access) {
-  return concat("thread ", access.thread, " (warp ", access.thread / 32, " lane ",
-                access.thread % 32, ')');
+std::string thread_text(unsigned thread) {
+  return concat("thread ", thread, " (warp ", thread / 32, " lane ", thread % 32, ')');
 }
 
 std::string now_text(AccessKind kind) {
@@ -67,7 +67,7 @@ std::string now_text(AccessKind kind) {
 }
 
 std::string before_text(const RaceAccess& before) {
-  const std::string who = thread_text(before), line = line_text(before.pc);
+  const std::string who = thread_text(before.thread), line = line_text(before.pc);
   switch (before.kind) {
     case AccessKind::read:
     case AccessKind::warp_read:
@@ -84,9 +84,17 @@ std::string before_text(const RaceAccess& before) {
 }  // namespace
 
 std::string race_text(const Race& race) {
-  return concat("race: ", thread_text(race.now), ' ', now_text(race.now.kind), " byte ",
+  return concat("race: ", thread_text(race.now.thread), ' ', now_text(race.now.kind), " byte ",
                 race.offset, " of shared memory", line_text(race.now.pc), ", which ",
                 before_text(race.before));
+}
+
+std::string race_text(const GlobalRace& race) {
+  const auto text = [](const GlobalWrite& w) {
+    return concat(thread_text(w.thread), " of block ", w.block, line_text(w.pc));
+  };
+  return concat("race: ", text(race.first), " and ", text(race.second),
+                " write the same global memory in one launch, and nothing orders them");
 }
 
 }  // namespace attest::emulator

@@ -2,6 +2,7 @@
 // that each access is watched.
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cases/error.h"
 #include "cuda/simt/ptx.cuh"
@@ -20,8 +21,10 @@ struct alignas(16) Vector {
   Word word[4];
 };
 
-/// Lines that the report must name, set by kernels just before them.
+/// Lines that the report must name, marked by kernels just before them. All threads do so, which
+/// must not count as a race.
 int now_line, before_line;
+[[gnu::noinline, gnu::no_sanitize_thread]] void mark(int& line, int value) { line = value; }
 
 /// Runs kernel(args...) on one block; the report, or "" where nothing was wrong.
 template <class Kernel, class... Arguments>
@@ -55,10 +58,10 @@ void check_report(const std::string& report, std::initializer_list<std::string_v
 /// Warp 0 writes for warp 1; under schedule 0 warp 0 runs first and the values are right.
 __global__ void write_read_kernel(Word* result_g, int sync) {
   Word* s = simt::dynamic_shared<Word>();
-  before_line = __LINE__ + 1;
+  mark(before_line, __LINE__ + 1);
   if (threadIdx.x < 32) s[threadIdx.x] = threadIdx.x;
   if (sync == kSync) __syncthreads();
-  now_line = __LINE__ + 1;
+  mark(now_line, __LINE__ + 1);
   if (threadIdx.x >= 32) result_g[threadIdx.x] = s[63 - threadIdx.x];
 }
 
@@ -77,10 +80,10 @@ __global__ void read_write_kernel(Word* result_g, int sync) {
   Word* s = simt::dynamic_shared<Word>();
   s[threadIdx.x] = threadIdx.x;
   __syncthreads();
-  before_line = __LINE__ + 1;
+  mark(before_line, __LINE__ + 1);
   if (threadIdx.x < 32) result_g[threadIdx.x] = s[threadIdx.x + 32];
   if (sync == kSync) __syncthreads();
-  now_line = __LINE__ + 1;
+  mark(now_line, __LINE__ + 1);
   if (threadIdx.x >= 32) s[threadIdx.x] = 1000;
 }
 
@@ -94,7 +97,7 @@ TEST_CASE("a write that no barrier orders after a read is a race", "[simt][race]
 
 __global__ void write_write_kernel(int sync) {
   Word* s = simt::dynamic_shared<Word>();
-  before_line = now_line = __LINE__ + 1;
+  mark(before_line, __LINE__ + 1), mark(now_line, __LINE__ + 1);
   if (threadIdx.x % 32 == 5) s[7] = 1;  // the same value
   if (sync == kSync) __syncthreads();
 }
@@ -137,13 +140,13 @@ TEST_CASE("lanes are ordered by a __syncwarp of both, and by nothing else", "[si
 __global__ void copy_kernel(Word* result_g, const Vector* source_g, int sync) {
   Vector* s = simt::dynamic_shared<Vector>();
   if (threadIdx.x < 32) {
-    before_line = __LINE__ + 1;
+    mark(before_line, __LINE__ + 1);
     simt::cp_async_16(&s[threadIdx.x], &source_g[threadIdx.x], true);
     simt::cp_async_commit();
     simt::cp_async_wait<0>();
   }
   if (sync == kSync) __syncthreads();
-  now_line = __LINE__ + 1;
+  mark(now_line, __LINE__ + 1);
   if (threadIdx.x >= 32) result_g[threadIdx.x] = s[threadIdx.x - 32].word[1];
 }
 
@@ -164,13 +167,13 @@ enum class Touch { read, write, copy, ldmatrix };
 __global__ void touch_kernel(const Vector* source_g, Touch touch, int wait) {
   Vector* s = simt::dynamic_shared<Vector>();
   const unsigned t = threadIdx.x;
-  before_line = __LINE__ + 1;
+  mark(before_line, __LINE__ + 1);
   simt::cp_async_16(&s[t], source_g, true);
   simt::cp_async_commit();
   if (wait == kSync) simt::cp_async_wait<0>();
   if (wait == kSync) __syncthreads();
   Word r[4] = {};
-  now_line = __LINE__ + 1;
+  mark(now_line, __LINE__ + 1);
   if (touch == Touch::write) s[t].word[3] = 7;
   if (touch == Touch::copy) simt::cp_async_16(&s[t], source_g, true);
   if (touch == Touch::ldmatrix) simt::ldmatrix_x4(r, &s[t]);
@@ -193,6 +196,41 @@ TEST_CASE("nobody may touch a copy's destination before the wait", "[simt][race]
   check(Touch::copy, "thread 0 (warp 0 lane 0) starts a cp.async to byte 0", 1);
   check(Touch::ldmatrix, "thread 0 (warp 0 lane 0) reads byte 0", 2);
   check(Touch::read, "thread 0 (warp 0 lane 0) reads byte 8", 3);
+}
+
+enum class Rows { own, shared_by_blocks, shared_by_warps, shared_after_barrier };
+
+/// Each block writes a row of one word a thread.
+__global__ void rows_kernel(Word* rows_g, Rows rows) {
+  const unsigned block = rows == Rows::shared_by_blocks ? blockIdx.x / 2 : blockIdx.x;
+  const unsigned t = rows == Rows::shared_by_warps ? threadIdx.x % 32 : threadIdx.x;
+  mark(now_line, __LINE__ + 1);
+  rows_g[kThreads * block + t] = 1;  // the same value, whoever comes last
+  if (rows != Rows::shared_after_barrier) return;
+  __syncthreads();
+  rows_g[kThreads * block + kThreads - 1 - t] = 1;
+}
+
+TEST_CASE("two writes of one word in global memory are a race", "[simt][race]") {
+  std::vector<Word> rows(4 * kThreads);
+  const auto launch = [&](Rows kind) -> std::string {
+    try {
+      simt::launch(rows_kernel, simt::LaunchShape{dim3(4), dim3(kThreads), 0}, rows.data(), kind);
+    } catch (const KernelFault& fault) {
+      return fault.what();
+    }
+    return "";
+  };
+  CHECK(launch(Rows::own) == "");
+  CHECK(launch(Rows::shared_after_barrier) == "");
+  const std::string blocks = launch(Rows::shared_by_blocks);
+  check_report(blocks, {"race: thread 0 (warp 0 lane 0) of block 0 ", at(now_line),
+                        " and thread 0 (warp 0 lane 0) of block 1 ", at(now_line),
+                        " write the same global memory in one launch"});
+  const std::string warps = launch(Rows::shared_by_warps);
+  check_report(warps, {"race: thread 0 (warp 0 lane 0) of block 0 ", at(now_line),
+                       " and thread 32 (warp 1 lane 0) of block 0 ", at(now_line)});
+  CHECK(launch(Rows::own) == "");
 }
 
 }  // namespace

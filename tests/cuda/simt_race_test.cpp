@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "cuda/simt/race.h"
+#include "cuda/simt/race_global.h"
 #include "tests/catch.h"
 
 using namespace attest::emulator;
@@ -168,4 +169,30 @@ TEST_CASE("blocks know nothing of each other", "[simt]") {
   CHECK(ordered(kWrite, 1, 4));
   ordered.start(128);
   CHECK(ordered(kWrite, 2, 124));
+}
+
+TEST_CASE("writes to global memory race when they overlap and nothing orders them", "[simt]") {
+  struct Who {
+    std::int64_t block;
+    std::uint32_t interval;
+    std::uint16_t thread;
+  };
+  const auto races = [](Who a, std::uintptr_t at_a, Who b, std::uintptr_t at_b) {
+    std::vector<GlobalWrite> writes;
+    for (int n = 0; n < 2; ++n) {  // each twice, and others around them
+      writes.push_back({at_a, 4, nullptr, a.block, a.interval, a.thread});
+      writes.push_back({at_b, 4, nullptr, b.block, b.interval, b.thread});
+      writes.push_back({50, 50, nullptr, 7, 1, 0});
+      writes.push_back({108, 1, nullptr, 8, 1, 0});
+    }
+    return find_global_race(writes).has_value();
+  };
+  CHECK(races({0, 1, 0}, 100, {1, 1, 0}, 100));
+  CHECK(races({0, 1, 0}, 100, {1, 9, 0}, 103));
+  CHECK(races({0, 1, 0}, 103, {1, 9, 0}, 100));
+  CHECK_FALSE(races({0, 1, 0}, 100, {1, 1, 0}, 104));
+  CHECK_FALSE(races({0, 1, 0}, 104, {1, 1, 0}, 100));
+  CHECK(races({0, 1, 0}, 100, {0, 1, 32}, 100));
+  CHECK_FALSE(races({0, 1, 0}, 100, {0, 2, 32}, 100));  // a barrier is in between
+  CHECK_FALSE(races({0, 1, 0}, 100, {0, 1, 31}, 100));  // of one warp: not judged
 }
