@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -6,6 +7,7 @@
 
 #include "cases/error.h"
 #include "cuda/kernel.h"
+#include "cuda/simt/probe.h"
 #include "harness/commands.h"
 #include "harness/dump.h"
 #include "harness/pool.h"
@@ -33,7 +35,10 @@ void require_devices(const std::vector<Backend>& backends) {
 }
 
 int finish(const std::vector<Record>& records, ReportFolder& folder, const std::string& report) {
-  const std::string text = text_report(records);
+  const bool emulated = std::any_of(records.begin(), records.end(), [](const Record& record) {
+    return record.which.run.backend == Backend::emu && record.seconds.kernel > 0;
+  });
+  const std::string text = text_report(records, emulated ? mma_probe_seconds() : 0);
   folder.finish(records, text);
   std::cout << text;
   if (!report.empty()) std::cout << "report: " << report << '\n';

@@ -94,7 +94,7 @@ std::string total_line(const Summary& s) {
   return text;
 }
 
-std::string text_report(const std::vector<Record>& records) {
+std::string text_report(const std::vector<Record>& records, double probe) {
   std::map<std::string, Row> rows;
   std::string troubles;
   for (const Record& record : records) {
@@ -103,11 +103,14 @@ std::string text_report(const std::vector<Record>& records) {
   }
   const Summary summary = summarize(records);
   const Timing& t = summary.seconds;
+  const std::string in_probes =
+      probe > 0 ? fmt::format(" ({:.2e} mma probes of {:.0f} ns)", t.kernel / probe, probe * 1e9)
+                : "";
   return fmt::format(
-      "{}{}{}seconds of work: inputs {:.1f}, reference {:.1f}, kernels {:.1f}, judging {:.1f}\n\n"
+      "{}{}{}seconds of work: inputs {:.1f}, reference {:.1f}, kernels {:.1f}{}, judging {:.1f}\n\n"
       "{}\n",
-      troubles, troubles.empty() ? "" : "\n", table(rows), t.inputs, t.reference, t.kernel, t.judge,
-      total_line(summary));
+      troubles, troubles.empty() ? "" : "\n", table(rows), t.inputs, t.reference, t.kernel,
+      in_probes, t.judge, total_line(summary));
 }
 
 }  // namespace attest

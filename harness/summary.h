@@ -40,7 +40,8 @@ ExitCode exit_code(const Summary&);
 std::string total_line(const Summary&);
 
 /// A table with one row per variant, kernel and device, and one line for every case that did not
-/// pass or skip.
-std::string text_report(const std::vector<Record>&);
+/// pass or skip. probe: seconds of the emulator's mma probe (cuda/simt/probe.h) on this machine; the
+/// kernels' time is also told in it. 0: it is not.
+std::string text_report(const std::vector<Record>&, double probe = 0);
 
 }  // namespace attest

@@ -32,3 +32,11 @@ TEST_CASE("the total line counts verdicts and names the worst case") {
   CHECK_THAT(total_line(summary), Catch::StartsWith("PASS 1   FAIL 0   SKIP 0   UNTRUSTED 0"));
   CHECK_THAT(total_line(summary), Catch::Contains("CRASH 1"));
 }
+
+TEST_CASE("the report tells the kernels' time in mma probes, where there is a probe") {
+  Record record = unfinished(parse_case("mha B=1 Sq=1 Sk=9 H=2 D=64 dtype=bf16 | kernel=decode"),
+                             Verdict::pass, "");
+  record.seconds.kernel = 3;
+  CHECK_THAT(text_report({record}, 1e-6), Catch::Contains("kernels 3.0 (3.00e+06 mma probes of"));
+  CHECK_THAT(text_report({record}), !Catch::Contains("probes"));
+}
