@@ -1,5 +1,6 @@
 #include "harness/golden_make.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "cases/error.h"
@@ -27,6 +28,21 @@ std::string first_difference(const Tensor& stored, const Tensor& computed,
   return "";
 }
 
+/// Candidates and digests lack what is needed to compute a case again.
+void check_complete(const std::filesystem::path& path, const StoredCase& stored) {
+  for (const auto& [group, name] : {std::pair{"inputs", "q"},
+                                    {"inputs", "k"},
+                                    {"inputs", "v"},
+                                    {"outputs", "o"},
+                                    {"outputs", "lse"}}) {
+    const auto found = stored.groups.find(group);
+    if (found == stored.groups.end() || !found->second.find(name))
+      throw InfraError(concat("golden: ", path.string(), " must store ", group, "/", name,
+                              " to be computed again, got a case of tier ", stored.tier,
+                              " without, ", print(stored.problem), "; run attest golden generate"));
+  }
+}
+
 void compare_inputs(const StoredCase& stored, std::vector<GoldenDifference>& differences) {
   for (const Tensor& drawn : make_inputs(stored.problem)) {
     const Tensor& kept = stored.groups.at("inputs").at(drawn.name());
@@ -36,9 +52,8 @@ void compare_inputs(const StoredCase& stored, std::vector<GoldenDifference>& dif
   }
 }
 
-void compare_outputs(const StoredCase& stored, std::vector<GoldenDifference>& differences) {
-  const Truth truth = reference::attend(stored.problem, stored.groups.at("inputs"),
-                                        reference::Emit::outputs_and_conditioning);
+void compare_outputs(const StoredCase& stored, const Truth& truth,
+                     std::vector<GoldenDifference>& differences) {
   const Bounds bounds = derive_bounds(stored.problem, truth, reference_descriptor(stored.problem));
   const TensorSet& outputs = stored.groups.at("outputs");
   for (const auto& [name, bound] : {std::pair{"o", &bounds.hard_bound}, {"lse", &bounds.lse_bound}})
@@ -46,6 +61,29 @@ void compare_outputs(const StoredCase& stored, std::vector<GoldenDifference>& di
             first_difference(outputs.at(name), truth.outputs.at(name), *bound);
         !message.empty())
       differences.push_back({print(stored.problem), concat("outputs/", name), message});
+}
+
+/// Conditioning needs few correct digits: 1e-9 of the tensor's largest number leaves room for any
+/// order of summation. A rounding may carry p_j over a power of two, which moves its term of
+/// second_moment by a factor of four, and may break a tie of scores that max_raises counts.
+void compare_conditioning(const StoredCase& stored, const Truth& truth,
+                          std::vector<GoldenDifference>& differences) {
+  const auto found = stored.groups.find("conditioning");
+  if (found == stored.groups.end()) return;
+  for (const Tensor& computed : truth.conditioning) {
+    const Tensor* kept = found->second.find(computed.name());
+    if (!kept || computed.name() == "max_raises") continue;
+    double largest = 0;
+    for (Index n = 0; n < computed.size(); ++n)
+      if (std::isfinite(computed.value(n)))
+        largest = std::max(largest, std::abs(computed.value(n)));
+    std::vector<double> bound(static_cast<std::size_t>(computed.size()), 1e-9 * largest);
+    if (computed.name() == "second_moment")
+      for (Index n = 0; n < computed.size(); ++n)
+        bound[static_cast<std::size_t>(n)] += 1.5 * computed.value(n);
+    if (const std::string message = first_difference(*kept, computed, bound); !message.empty())
+      differences.push_back({print(stored.problem), "conditioning/" + computed.name(), message});
+  }
 }
 
 }  // namespace
@@ -72,8 +110,12 @@ std::vector<GoldenDifference> verify_golden(const std::filesystem::path& path) {
   std::vector<GoldenDifference> differences;
   for (const std::string& id : file.case_ids()) {
     const StoredCase stored = file.read(id);
+    check_complete(path, stored);
     compare_inputs(stored, differences);
-    compare_outputs(stored, differences);
+    const Truth truth = reference::attend(stored.problem, stored.groups.at("inputs"),
+                                          reference::Emit::outputs_and_conditioning);
+    compare_outputs(stored, truth, differences);
+    compare_conditioning(stored, truth, differences);
   }
   return differences;
 }

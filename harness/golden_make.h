@@ -25,7 +25,8 @@ struct GoldenDifference {
 
 /// Reads every case, checks all hashes, draws the inputs again and computes the truth again from
 /// the stored inputs. o and lse must agree within twice the rounding bound of an fp64 computation,
-/// so that files travel between instruction sets. Throws InfraError for a file that cannot be read.
+/// conditioning to nine digits, so that files travel between instruction sets. Throws InfraError
+/// for a file that cannot be read or lacks what that needs, such as a candidate or a digest.
 std::vector<GoldenDifference> verify_golden(const std::filesystem::path&);
 
 /// Rounding of the reference itself: plain fp64 sums over D and Sk.

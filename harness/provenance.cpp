@@ -8,7 +8,9 @@ namespace attest {
 
 Provenance provenance(const std::string& command) {
   return {concat("attest ", version(), ' ', commit()),
-          concat(toolchain(), ", reference built for ", reference::instruction_set()), command};
+          concat(toolchain(), ", Eigen ", reference::eigen_version(), ", reference built for ",
+                 reference::instruction_set()),
+          command};
 }
 
 }  // namespace attest
