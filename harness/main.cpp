@@ -15,6 +15,17 @@ int report(const std::exception& error, int exit_code) {
   return exit_code;
 }
 
+/// CLI11 would only say that a subcommand is required.
+void check_command(const CLI::App& app, const std::string& given) {
+  std::string names;
+  bool known = given.empty() || given[0] == '-';
+  for (const CLI::App* command : app.get_subcommands({})) {
+    known = known || command->get_name() == given;
+    if (!command->get_group().empty()) names += ' ' + command->get_name();
+  }
+  ATTEST_CHECK(known, "command: must be one of", names, ", got ", given, "; see attest --help");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -32,6 +43,7 @@ int main(int argc, char** argv) {
   attest::add_doctor(app, exit_code);
   attest::add_worker(app, exit_code);
   try {
+    if (argc > 1) check_command(app, argv[1]);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? attest::kPassed : attest::kUsage;

@@ -79,6 +79,7 @@ TEST_CASE("what the user got wrong is named, with exit code 2") {
       {"list --colour", "--colour"},
       {"golden generate", "--output"},
       {"", "subcommand"},
+      {"frobnicate", "must be one of run list golden bench"},
   }));
   CAPTURE(arguments);
   const Result result = attest(arguments);
