@@ -114,6 +114,29 @@ TEST_CASE("readers that a __syncwarp left out are still unordered", "[simt]") {
   CHECK(ordered.race().before.thread == 1);
 }
 
+TEST_CASE("the latest reader does not hide others", "[simt]") {
+  Started other_warp;
+  CHECK(other_warp(kRead, 5));
+  CHECK(other_warp(kRead, 40));
+  CHECK_FALSE(other_warp(kWrite, 5));
+  CHECK(other_warp.race().before.thread == 40);
+
+  Started behind_sync;  // lane 0 is ordered before the write, lane 1 is not
+  CHECK(behind_sync(kRead, 0));
+  behind_sync.sync_warp(0, kAll);
+  CHECK(behind_sync(kRead, 1));
+  CHECK(behind_sync(kRead, 2));
+  CHECK_FALSE(behind_sync(kWrite, 2));
+  CHECK(behind_sync.race().before.thread == 1);
+
+  Started left_out;  // lane 0 has not waited for the others
+  CHECK(left_out(kRead, 0));
+  left_out.sync_warp(0, 0b0110);
+  CHECK(left_out(kRead, 1));
+  CHECK_FALSE(left_out(kWrite, 1));
+  CHECK(left_out.race().before.thread == 0);
+}
+
 TEST_CASE("a read of a whole warp is over before any of its lanes writes", "[simt]") {
   const auto write = [](unsigned lane_before, AccessKind after, unsigned writer) {
     Started ordered;
@@ -195,4 +218,8 @@ TEST_CASE("writes to global memory race when they overlap and nothing orders the
   CHECK(races({0, 1, 0}, 100, {0, 1, 32}, 100));
   CHECK_FALSE(races({0, 1, 0}, 100, {0, 2, 32}, 100));  // a barrier is in between
   CHECK_FALSE(races({0, 1, 0}, 100, {0, 1, 31}, 100));  // of one warp: not judged
+
+  std::vector<GlobalWrite> around{
+      {100, 20, nullptr, 0, 1, 0}, {104, 4, nullptr, 0, 1, 0}, {112, 4, nullptr, 1, 1, 0}};
+  CHECK(find_global_race(around).has_value());
 }
