@@ -15,7 +15,7 @@ namespace attest {
 namespace {
 
 struct BenchOptions {
-  std::string parts = "reference,judge,golden,kernels";
+  std::vector<std::string> parts = {"reference", "judge", "golden", "kernels"};
   KernelBenchOptions kernels;
   int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 };
@@ -36,10 +36,10 @@ int run_part(const std::string& part, const BenchOptions& options) {
 }
 
 int run(const BenchOptions& options) {
-  const std::vector<std::string> parts = split_commas(options.parts);
+  const std::vector<std::string>& parts = options.parts;
   const bool has_kernels = std::find(parts.begin(), parts.end(), "kernels") != parts.end();
   ATTEST_CHECK(has_kernels || (options.kernels.json.empty() && options.kernels.match.empty()),
-               "bench: --json and --match belong to the part kernels, got parts ", options.parts);
+               "bench: --json and --match belong to the part kernels, got other parts");
   int exit_code = kPassed;
   for (const std::string& part : parts) exit_code = std::max(exit_code, run_part(part, options));
   return exit_code;
@@ -51,7 +51,8 @@ void add_bench(CLI::App& app, int& exit_code) {
   CLI::App* command =
       app.add_subcommand("bench", "Measure speed (ratios within one run; never a verdict)");
   const auto options = std::make_shared<BenchOptions>();
-  command->add_option("parts", options->parts, "reference,judge,golden,kernels,gate")
+  command->add_option("parts", options->parts, "Of reference judge golden kernels gate")
+      ->delimiter(',')
       ->capture_default_str();
   command->add_option("--backend", options->kernels.backends, "Of the kernels: emu, gpu or emu,gpu")
       ->capture_default_str();
