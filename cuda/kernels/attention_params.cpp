@@ -1,5 +1,6 @@
 #include "cuda/kernels/attention_params.h"
 
+#include <algorithm>
 #include <numbers>
 
 #include "cases/error.h"
@@ -63,6 +64,19 @@ AttentionParams attention_params(const Problem& p) {
   return params;
 }
 
-Index key_tiles(Index keys) { return (keys + kBlockK - 1) / kBlockK; }
+Index key_tiles(Index keys, Index block_k) { return (keys + block_k - 1) / block_k; }
+
+Index packed_rows(const Problem& p) { return p.H / p.G * p.Sq; }
+
+Index choose_splits(Index blocks, Index tiles, Index requested) {
+  // More would make the merge longer than the attention.
+  constexpr Index kMaxSplits = 256;
+  if (requested > 0) return std::min(requested, kMaxSplits);
+  // Enough blocks for a large GPU, but at least four tiles of keys each: below that the merge costs
+  // more than the parallelism brings.
+  constexpr Index kTargetBlocks = 264, kMinTiles = 4;
+  const Index wanted = (kTargetBlocks + blocks - 1) / blocks;
+  return std::clamp<Index>(tiles / kMinTiles, 1, std::min(wanted, kMaxSplits));
+}
 
 }  // namespace attest

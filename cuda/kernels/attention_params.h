@@ -30,7 +30,7 @@ struct AttentionParams {
   float scale_log2;  ///< softmax scale times log2(e), positive: exp(scale x) = exp2(scale_log2 x)
 };
 
-constexpr int kBlockK = 64;  ///< keys of one tile, in every kernel
+constexpr int kBlockK = 64;  ///< keys of one tile of prefill and decode
 
 /// Widths (D, Dv) that kernels are compiled for; narrower heads run zero-padded in one of them.
 enum class Capacity { d64, d128, d192_128 };
@@ -48,7 +48,15 @@ std::string check_attention(const Problem&);
 /// Shapes, strides of contiguous tensors, mask and scale; the pointers are null.
 AttentionParams attention_params(const Problem&);
 
-/// Tiles of kBlockK keys that hold the first `keys` keys.
-Index key_tiles(Index keys);
+/// Tiles of block_k keys that hold the first `keys` keys.
+Index key_tiles(Index keys, Index block_k);
+
+/// Rows of a group: the queries of all heads that share a key/value head (tile/head_group.cuh).
+Index packed_rows(const Problem&);
+
+/// Parts that a split-KV kernel cuts `tiles` tiles of keys into, given the blocks that it launches
+/// for each part; `requested` ones, but at most 256, unless that is 0. Independent of the machine,
+/// so that results are too.
+Index choose_splits(Index blocks, Index tiles, Index requested);
 
 }  // namespace attest

@@ -7,37 +7,28 @@
 //   q_s    |   16   |     x      |  0  1  2  3 |      each tile; the four results are merged in
 //          +--------+            +-------------+      shared memory (tile/merge.cuh) and kept as
 //                                                     part_o, part_m, part_l
-//   combine_kernel   one warp a packed row: merges the splits, writes o and lse
+//   combine_kernel   one warp a packed row: merges the splits (tile/split_keys.cuh)
 //
 // A row is one query of one of the R heads that share a key/value head (tile/head_group.cuh), so
 // R Sq rows fill the 16 of an mma and each key is read once a group. The loop is tile/key_loop.cuh.
 // Shared memory: SharedPlan, 34, 68 or 86 KiB. Math and symbols: reference/gqa.cpp.
 // Rounds p to T before p v; everything else, partial results included, is fp32.
-#include <algorithm>
-
 #include "cases/error.h"
 #include "cuda/kernel.h"
 #include "cuda/kernels/device_tensors.h"
 #include "cuda/kernels/instance.h"
+#include "cuda/kernels/split_scratch.h"
 #include "cuda/simt/device_timing.h"
 #include "cuda/tile/key_loop.cuh"
 #include "cuda/tile/merge.cuh"
+#include "cuda/tile/split_keys.cuh"
 
 namespace attest::ATTEST_BACKEND {
 namespace {
 
 constexpr int kWarps = 4, kThreads = 32 * kWarps;
 constexpr int kWarpKeys = kBlockK / kWarps;
-constexpr Index kMaxRows = 256;    // packed rows; more is work for prefill
-constexpr Index kMaxSplits = 256;  // more would make the merge longer than the attention
-
-struct DecodeParams {
-  AttentionParams attention;
-  float* part_o;  // [splits, B, G, R Sq, Dv]  not normalized
-  float* part_m;  // [splits, B, G, R Sq]      see RowResult
-  float* part_l;  // [splits, B, G, R Sq]
-  int splits;
-};
+constexpr Index kMaxRows = 256;  // packed rows; more is work for prefill
 
 template <int kDv>
 struct WarpParts {
@@ -53,20 +44,6 @@ struct SharedPlan {
     WarpParts<kDv> parts;  // once every warp is done with the stages
   };
 };
-
-/// Index of packed row `row` of group bg in the first four axes of part_o, in part_m and in part_l.
-__device__ inline std::int64_t part_index(const DecodeParams& p, int bg, int split, int row) {
-  const AttentionParams& a = p.attention;
-  const std::int64_t group = split * std::int64_t{a.B} * a.G + bg;
-  return group * (a.H / a.G * a.Sq) + row;
-}
-
-/// The visible tiles that belong to a split. All tiles of keys are cut, as evenly as they can be,
-/// so that the cut does not depend on the row.
-__device__ inline KeyTiles tiles_of_split(KeyTiles visible, int Sk, int split, int splits) {
-  const int tiles = (Sk + kBlockK - 1) / kBlockK;
-  return {tiles * split / splits, visible.unmasked, min(visible.end, tiles * (split + 1) / splits)};
-}
 
 template <int kDv>
 __device__ inline void store_warp_part(WarpParts<kDv>& parts_s, const RowResult<kDv>& result) {
@@ -89,8 +66,8 @@ __device__ inline void store_warp_part(WarpParts<kDv>& parts_s, const RowResult<
 
 /// Merges the warps' parts of the rows of this block that exist.
 template <int kDv>
-__device__ inline void store_split(const DecodeParams& p, WarpParts<kDv>& parts_s, int bg,
-                                   int split, int first_row) {
+__device__ inline void store_split(const SplitParams& p, WarpParts<kDv>& parts_s, int bg, int split,
+                                   int first_row) {
   const AttentionParams& a = p.attention;
   const int rows = min(kWarpRows, a.H / a.G * a.Sq - first_row);
   for (int row = warp_id(); row < rows; row += kWarps) {
@@ -109,7 +86,7 @@ __device__ inline void store_split(const DecodeParams& p, WarpParts<kDv>& parts_
 }
 
 template <class T, int kD, int kDv>
-__global__ void __launch_bounds__(kThreads) decode_kernel(const DecodeParams p) {
+__global__ void __launch_bounds__(kThreads) decode_kernel(const SplitParams p) {
   auto& smem = *simt::dynamic_shared<SharedPlan<T, kD, kDv>>();
   const AttentionParams& a = p.attention;
   const int block_row = blockIdx.x * kWarpRows, split = blockIdx.y, bg = blockIdx.z;
@@ -117,8 +94,8 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(const DecodeParams p) 
 
   copy_tile<kThreads>(smem.q, group.queries(block_row));
   simt::cp_async_commit();
-  const KeyTiles tiles =
-      tiles_of_split(visible_tiles(group, block_row, kWarpRows), a.Sk, split, p.splits);
+  const KeyTiles tiles = tiles_of_split(visible_tiles(group, block_row, kWarpRows, kBlockK),
+                                        kBlockK, a.Sk, split, p.splits);
   const RowResult<kDv> result = attend<kWarpKeys, kThreads>(
       smem.q, smem.stages, tiles, group, WarpShare::of(group, block_row, 0, warp_id() * kWarpKeys));
   __syncthreads();  // the parts take the place of the stages
@@ -127,33 +104,8 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(const DecodeParams p) 
   store_split(p, smem.parts, bg, split, block_row);
 }
 
-/// grid (rows of all groups / kWarps)
-template <class T>
-__global__ void __launch_bounds__(kThreads) combine_kernel(const DecodeParams p) {
-  const AttentionParams& a = p.attention;
-  const int group_rows = a.H / a.G * a.Sq;
-  const int n = blockIdx.x * kWarps + warp_id();  // of B G group_rows
-  if (n >= a.B * a.G * group_rows) return;
-  const int bg = n / group_rows, row = n % group_rows;
-  const HeadGroup<T> group{a, bg / a.G, bg % a.G};
-
-  const std::int64_t index = part_index(p, bg, 0, row);
-  const std::int64_t stride = part_index(p, bg, 1, row) - index;
-  const RowParts parts{p.part_m + index, p.part_l + index, p.part_o + index * a.Dv,
-                       stride,           stride * a.Dv,    p.splits,
-                       a.scale_log2};
-  const RowTotal total = merge_totals(parts);
-  const float inverse = inverse_sum(total.l);
-  T* o_g = group.outputs(0).row(row);  // [Dv]
-  for (int d = lane_id(); d < a.Dv; d += 32)
-    o_g[d] = simt::from_float<T>(merge_column(parts, total.m, d) * inverse);
-  if (lane_id() == 0) *group.lse(row) = natural_lse(total.m, total.l, a.scale_log2);
-}
-
-Index packed_rows(const Problem& p) { return p.H / p.G * p.Sq; }
-
 template <class T, int kD, int kDv>
-void launch(const DecodeParams& p) {
+void launch(const SplitParams& p) {
   const AttentionParams& a = p.attention;
   const int rows = a.H / a.G * a.Sq, groups = a.B * a.G;
   const int row_tiles = (rows + kWarpRows - 1) / kWarpRows;
@@ -162,11 +114,7 @@ void launch(const DecodeParams& p) {
                                  .block = dim3(kThreads),
                                  .smem_bytes = sizeof(SharedPlan<T, kD, kDv>)},
                p);
-  simt::launch(combine_kernel<T>,
-               simt::LaunchShape{.grid = dim3((groups * rows + kWarps - 1) / kWarps),
-                                 .block = dim3(kThreads),
-                                 .smem_bytes = 0},
-               p);
+  launch_combine<T>(p);
 }
 
 std::string supports(const Problem& p) {
@@ -176,14 +124,9 @@ std::string supports(const Problem& p) {
   return check_attention(p);
 }
 
-/// Enough blocks for a large GPU, but at least four tiles of keys each: below that the merge costs
-/// more than the parallelism brings. Independent of the machine, so that results are too.
 Index splits(const Problem& p, Index requested) {
-  if (requested > 0) return std::min(requested, kMaxSplits);
-  constexpr Index kTargetBlocks = 264, kMinTiles = 4;
   const Index row_tiles = (packed_rows(p) + kWarpRows - 1) / kWarpRows;
-  const Index wanted = (kTargetBlocks + p.B * p.G * row_tiles - 1) / (p.B * p.G * row_tiles);
-  return std::clamp<Index>(key_tiles(p.Sk) / kMinTiles, 1, std::min(wanted, kMaxSplits));
+  return choose_splits(p.B * p.G * row_tiles, key_tiles(p.Sk, kBlockK), requested);
 }
 
 /// Calls action(start), where start() launches both kernels, and brings o and lse back.
@@ -191,14 +134,9 @@ template <class Action>
 void with_launch(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
                  TensorSet& outputs, const Action& action) {
   const Index parts = splits(problem, config.splits);
-  const Index rows = parts * problem.B * problem.G * packed_rows(problem);
   DeviceTensors tensors(inputs, outputs);
-  simt::DeviceScratch part_o(rows * problem.Dv), part_m(rows), part_l(rows);
-  const DecodeParams params{.attention = tensors.params(problem),
-                            .part_o = part_o.as<float>(),
-                            .part_m = part_m.as<float>(),
-                            .part_l = part_l.as<float>(),
-                            .splits = static_cast<int>(parts)};
+  const SplitScratch scratch(problem, parts);
+  const SplitParams params = scratch.params(tensors.params(problem), parts);
   with_instance(problem, [&](auto instance) {
     using I = decltype(instance);
     action([&] { launch<typename I::T, I::kD, I::kDv>(params); });
@@ -220,7 +158,7 @@ LaunchTimes time(const Problem& problem, const RunConfig& config, const TensorSe
 }
 
 Descriptor descriptor(const Problem& p, Index splits) {
-  const Index tiles = (key_tiles(p.Sk) + splits - 1) / splits;
+  const Index tiles = (key_tiles(p.Sk, kBlockK) + splits - 1) / splits;
   return {.u_acc = 0x1p-23,                                  // mma.sync may truncate
           .depth_qk = score_width(capacity_of(p)) / 16 + 1,  // score(): one mma per 16 columns
           .depth_pv = tiles + 1,  // accumulate(): one mma a tile, since a warp has 16 of its keys

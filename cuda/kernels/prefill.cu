@@ -62,9 +62,9 @@ __global__ void __launch_bounds__(kThreads) prefill_kernel(const AttentionParams
 
   copy_tile<kThreads>(smem.q, group.queries(block_row));
   simt::cp_async_commit();
-  const RowResult<kDv> result =
-      attend<kBlockK, kThreads>(smem.q, smem.stages, visible_tiles(group, block_row, kBlockRows),
-                                group, WarpShare::of(group, block_row, warp_row, 0));
+  const RowResult<kDv> result = attend<kBlockK, kThreads>(
+      smem.q, smem.stages, visible_tiles(group, block_row, kBlockRows, kBlockK), group,
+      WarpShare::of(group, block_row, warp_row, 0));
   store(group, block_row + warp_row, result);
 }
 
@@ -108,7 +108,7 @@ LaunchTimes time(const Problem& problem, const RunConfig&, const TensorSet& inpu
 }
 
 Descriptor descriptor(const Problem& p, Index) {
-  const Index tiles = key_tiles(p.visible_keys(p.Sq - 1));
+  const Index tiles = key_tiles(p.visible_keys(p.Sq - 1), kBlockK);
   return {
       .u_acc = 0x1p-23,                                  // mma.sync may truncate
       .depth_qk = score_width(capacity_of(p)) / 16 + 1,  // score(): one mma per 16 columns

@@ -84,17 +84,18 @@ struct HeadGroup {
   }
 };
 
-/// Tiles first .. end-1 of kBlockK keys. Every row of the block sees all keys of those before
+/// Tiles first .. end-1 of equally many keys. Every row of the block sees all keys of those before
 /// `unmasked`.
 struct KeyTiles {
   int first, unmasked, end;
 };
 
-/// The tiles that packed rows [first_row, first_row + rows) of a group see.
+/// The tiles of block_k keys that packed rows [first_row, first_row + rows) of a group see.
 template <class T>
-__device__ inline KeyTiles visible_tiles(const HeadGroup<T>& group, int first_row, int rows) {
+__device__ inline KeyTiles visible_tiles(const HeadGroup<T>& group, int first_row, int rows,
+                                         int block_k) {
   const int last_row = min(first_row + rows, group.packed_rows()) - 1;
-  return {0, group.visible(first_row) / kBlockK, (group.visible(last_row) + kBlockK - 1) / kBlockK};
+  return {0, group.visible(first_row) / block_k, (group.visible(last_row) + block_k - 1) / block_k};
 }
 
 }  // namespace
