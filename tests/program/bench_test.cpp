@@ -1,33 +1,14 @@
 // `attest bench kernels` and the GPU lane as a user meets them.
-#include <sys/wait.h>
-
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tests/catch.h"
+#include "tests/program/shell.h"
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 namespace {
-
-struct Result {
-  int exit_code;
-  std::string output;  // stdout and stderr
-};
-
-Result shell(const std::string& command) {
-  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-  REQUIRE(pipe);
-  Result result{-1, ""};
-  char buffer[4096];
-  while (std::fgets(buffer, sizeof buffer, pipe)) result.output += buffer;
-  const int status = pclose(pipe);
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-  return result;
-}
 
 Result bench(const std::string& arguments) {
   return shell(std::string(ATTEST_PROGRAM) + " bench " + arguments);

@@ -1,33 +1,14 @@
 // The program as a user meets it: exit codes, messages, and what is left on disk.
-#include <sys/wait.h>
-
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <regex>
 #include <sstream>
 
-#include "tests/catch.h"
+#include "tests/program/shell.h"
 
 namespace fs = std::filesystem;
 
 namespace {
-
-struct Result {
-  int exit_code;
-  std::string output;  // stdout and stderr
-};
-
-Result shell(const std::string& command) {
-  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-  REQUIRE(pipe);
-  Result result{-1, ""};
-  char buffer[4096];
-  while (std::fgets(buffer, sizeof buffer, pipe)) result.output += buffer;
-  const int status = pclose(pipe);
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-  return result;
-}
 
 const std::string kAttest = ATTEST_PROGRAM;
 Result attest(const std::string& arguments) { return shell(kAttest + " " + arguments); }
