@@ -15,7 +15,7 @@ constexpr std::string_view kKernels[] = {
 #include "cases/variants.def"
 };
 
-constexpr std::string_view kProblemKeys = "B Sq Sk H G D Dv dtype mask fill seed";
+constexpr std::string_view kProblemKeys = "B Sq Sk H G D Dv dtype form Dn Dr rope mask fill seed";
 constexpr std::string_view kRunKeys = "kernel backend splits schedule";
 
 std::string_view trim(std::string_view text) {
@@ -46,13 +46,15 @@ bool contains_word(std::string_view words, std::string_view word) {
 }
 
 Index* dimension(Problem& p, std::string_view key) {
-  const std::array<std::pair<std::string_view, Index*>, 7> table = {{{"B", &p.B},
+  const std::array<std::pair<std::string_view, Index*>, 9> table = {{{"B", &p.B},
                                                                      {"Sq", &p.Sq},
                                                                      {"Sk", &p.Sk},
                                                                      {"H", &p.H},
                                                                      {"G", &p.G},
                                                                      {"D", &p.D},
-                                                                     {"Dv", &p.Dv}}};
+                                                                     {"Dv", &p.Dv},
+                                                                     {"Dn", &p.Dn},
+                                                                     {"Dr", &p.Dr}}};
   for (const auto& [known, member] : table)
     if (known == key) return member;
   return nullptr;
@@ -70,9 +72,9 @@ void parse_problem_side(Case& result, std::string_view text) {
     seen += concat(' ', pair.key);
   }
   Problem& p = result.problem;
-  if (!contains_word(seen, "G") && p.variant == Variant::mha) p.G = p.H, seen += " G";
-  if (!contains_word(seen, "G") && p.variant == Variant::mqa) p.G = 1, seen += " G";
-  if (!contains_word(seen, "Dv")) p.Dv = p.D;
+  const bool given_G = contains_word(seen, "G");
+  derive(p, {.G = given_G, .Dv = contains_word(seen, "Dv"), .Dn = contains_word(seen, "Dn")});
+  if (p.variant != Variant::gqa && !given_G) seen += " G";
   for (std::string_view needed : {"B", "Sq", "Sk", "H", "G", "D", "dtype"})
     ATTEST_CHECK(contains_word(seen, needed), "case: ", needed, " must be given, got only",
                  seen.empty() ? " the variant" : seen);
@@ -145,12 +147,24 @@ std::int64_t parse_integer(std::string_view where, std::string_view key, std::st
   return value;
 }
 
+void derive(Problem& p, const Given& given) {
+  const bool mla = p.variant == Variant::mla, absorbed = mla && p.form == Form::absorbed;
+  if (!given.G && (p.variant == Variant::mha || (mla && !absorbed))) p.G = p.H;
+  if (!given.G && (p.variant == Variant::mqa || absorbed)) p.G = 1;
+  if (!given.Dv) p.Dv = absorbed ? p.D - p.Dr : p.D;
+  if (!given.Dn && mla && !absorbed) p.Dn = p.D - p.Dr;
+}
+
 void set_key(Case& c, std::string_view where, std::string_view key, std::string_view value) {
   constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
   if (Index* member = dimension(c.problem, key)) {
     *member = parse_integer(where, key, value, -kAny, kAny);  // validate() knows the ranges
   } else if (key == "dtype") {
     c.problem.dtype = parse_dtype(value);
+  } else if (key == "form") {
+    c.problem.form = parse_form(value);
+  } else if (key == "rope") {
+    c.problem.rope = parse_rope(value);
   } else if (key == "mask") {
     c.problem.mask = parse_mask(value);
   } else if (key == "fill") {

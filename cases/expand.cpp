@@ -30,9 +30,11 @@ std::set<int> scope_of(const Block& block, std::string_view key) {
   const auto add = [&](std::string_view other) {
     if (const int axis = axis_of(block, other); axis != kFree) scope.insert(axis);
   };
-  if (key == "Dv") add("D");
+  if (key == "Dv" || key == "Dn") add("D");
   if (key == "H") add("R");
   if (key == "R" && block.variant != Variant::mha) add("H");
+  if (block.variant == Variant::mla && (key == "G" || key == "R" || key == "Dv" || key == "Dn"))
+    for (std::string_view other : {"form", "H", "D", "Dr"}) add(other);
   if (key == "G" && block.variant == Variant::mha) add("H");
   if ((key == "H" || key == "R") && block.variant == Variant::gqa) add("G");
   return scope;
@@ -109,7 +111,7 @@ void check_values_occur(const Block& block, const std::vector<Assignment>& rows)
 
 std::string value_of(const Case& c, std::string_view key) {
   const Problem& p = c.problem;
-  const std::array<std::pair<std::string_view, Index>, 9> numbers = {
+  const std::array<std::pair<std::string_view, Index>, 11> numbers = {
       {{"B", p.B},
        {"Sq", p.Sq},
        {"Sk", p.Sk},
@@ -118,12 +120,16 @@ std::string value_of(const Case& c, std::string_view key) {
        {"R", p.G > 0 ? p.H / p.G : 0},
        {"D", p.D},
        {"Dv", p.Dv},
+       {"Dn", p.Dn},
+       {"Dr", p.Dr},
        {"splits", c.run.splits}}};
   for (const auto& [known, value] : numbers)
     if (known == key) return std::to_string(value);
   if (key == "seed") return std::to_string(p.seed);
   if (key == "schedule") return std::to_string(c.run.schedule);
   if (key == "dtype") return std::string(name(p.dtype));
+  if (key == "form") return std::string(name(p.form));
+  if (key == "rope") return print(p.rope);
   if (key == "mask") return std::string(name(p.mask));
   if (key == "fill") return std::string(name(p.fill));
   if (key == "kernel") return c.run.kernel;
@@ -133,7 +139,8 @@ std::string value_of(const Case& c, std::string_view key) {
 Case case_of(const Block& block, const Assignment& row) {
   Case c;
   c.problem.variant = block.variant;
-  Index ratio = 0, width = 0;  // R and Dv, where given
+  Index ratio = 0;  // R, where given
+  Given given{.G = block.variant == Variant::gqa};
   for (std::size_t a = 0; a < block.axes.size(); ++a) {
     if (row[a] < 0) continue;
     const Axis& axis = block.axes[a];
@@ -143,14 +150,14 @@ Case case_of(const Block& block, const Assignment& row) {
         ratio = std::stoll(value);
       } else {
         set_key(c, axis.where, axis.keys[k], value);
-        if (axis.keys[k] == "Dv") width = c.problem.Dv;
+        given.Dv = given.Dv || axis.keys[k] == "Dv";
+        given.Dn = given.Dn || axis.keys[k] == "Dn";
       }
     }
   }
   Problem& p = c.problem;
   if (ratio > 0) p.H = ratio * p.G;
-  if (p.variant == Variant::mha) p.G = p.H;
-  if (width == 0) p.Dv = p.D;
+  derive(p, given);
   return c;
 }
 

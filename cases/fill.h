@@ -40,6 +40,8 @@ struct FillInfo {
   std::string_view name;
   FillTag tag;
   bool zero_mean_v;          ///< V has mean zero: per-row statistics apply too
+  bool zero_mean_k;          ///< so has K, which in absorbed MLA is V too
+  bool of_latent;            ///< works where the values are the keys
   std::string_view exposes;  ///< one line for `attest list --fills`
 };
 

@@ -13,9 +13,9 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-constexpr std::string_view kNumberKeys = " B Sq Sk H G R D Dv seed splits schedule ";
-constexpr std::string_view kWordKeys = " dtype mask fill kernel ";
-const std::set<std::string> kDerivedKeys = {"H", "G", "R", "Dv"};
+constexpr std::string_view kNumberKeys = " B Sq Sk H G R D Dv Dn Dr seed splits schedule ";
+constexpr std::string_view kWordKeys = " dtype form rope mask fill kernel ";
+const std::set<std::string> kDerivedKeys = {"H", "G", "R", "Dv", "Dn"};
 
 bool is_number_key(std::string_view key) {
   return kNumberKeys.find(concat(' ', key, ' ')) != std::string_view::npos;
@@ -202,6 +202,8 @@ void check_keys(const Block& block) {
   needs(has_axis(block, "G") == is_gqa,
         is_gqa ? "G, got none" : "no G, which follows from H, got one");
   needs(block.variant != Variant::mha || has_axis(block, "H"), "H, got R, which is always 1");
+  needs(block.variant != Variant::mla || (has_axis(block, "H") && has_axis(block, "Dr")),
+        "H and Dr, got one or none of them");
   for (const Exclusion& exclusion : block.exclude)
     for (const Comparison& comparison : exclusion.all)
       for (const std::string& key : {comparison.left, comparison.right})

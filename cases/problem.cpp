@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kMasks = {"none", "causal", "causal_top_left"};
 
+constexpr std::array<std::string_view, 2> kForms = {"expanded", "absorbed"};
+
 constexpr std::string_view kVariants[] = {
 #define ATTEST_VARIANT(name) #name,
 #include "cases/variants.def"
@@ -34,10 +36,36 @@ void check_elements(std::string_view tensor, std::array<Index, 4> shape) {
                "x", shape[3], "; choose a smaller problem");
 }
 
+void check_mla(const Problem& p) {
+  if (p.variant != Variant::mla) {
+    const Problem defaults;
+    ATTEST_CHECK(p.form == defaults.form && p.Dn == 0 && p.Dr == 0 && p.rope == defaults.rope,
+                 "problem: form, Dn, Dr and rope belong to mla, got them in ", name(p.variant));
+    return;
+  }
+  const bool absorbed = p.form == Form::absorbed;
+  check_dim("Dn", p.Dn, 1);
+  check_dim("Dr", p.Dr, 1);
+  ATTEST_CHECK(p.G == (absorbed ? 1 : p.H), "problem: mla ", name(p.form),
+               " needs G = ", absorbed ? "1" : "H", ", got H=", p.H, " G=", p.G);
+  ATTEST_CHECK(absorbed || p.D == p.Dn + p.Dr,
+               "problem: mla expanded needs D = Dn + Dr, got D=", p.D, " Dn=", p.Dn, " Dr=", p.Dr);
+  ATTEST_CHECK(!absorbed || p.D == p.Dv + p.Dr,
+               "problem: mla absorbed needs D = Dv + Dr, got D=", p.D, " Dv=", p.Dv, " Dr=", p.Dr);
+  ATTEST_CHECK(!absorbed || info(p.fill).of_latent,
+               "problem: mla absorbed has no values beside its keys, so that a fill must not need "
+               "them, got fill=",
+               name(p.fill));
+  ATTEST_CHECK(p.Dr % 2 == 0, "problem: Dr must be even, for its values turn in pairs, got Dr=",
+               p.Dr);
+  check(p.rope, p.Dr);
+}
+
 }  // namespace
 
 std::string_view name(Variant variant) { return kVariants[static_cast<std::size_t>(variant)]; }
 std::string_view name(Mask mask) { return kMasks[static_cast<std::size_t>(mask)]; }
+std::string_view name(Form form) { return kForms[static_cast<std::size_t>(form)]; }
 
 Variant parse_variant(std::string_view text) {
   std::string known;
@@ -56,6 +84,12 @@ Mask parse_mask(std::string_view text) {
 }
 
 double Problem::scale() const { return 1.0 / std::sqrt(static_cast<double>(D)); }
+
+Form parse_form(std::string_view text) {
+  ATTEST_CHECK(text == kForms[0] || text == kForms[1],
+               "form: must be one of expanded absorbed, got ", text);
+  return text == kForms[0] ? Form::expanded : Form::absorbed;
+}
 
 Index Problem::visible_keys(Index i) const {
   if (mask == Mask::none) return Sk;
@@ -83,6 +117,7 @@ void validate(const Problem& p) {
   ATTEST_CHECK(p.variant != Variant::mqa || p.G == 1, "problem: mqa needs G = 1, got G=", p.G,
                "; use gqa for several key/value heads");
   ATTEST_CHECK(p.dtype != Dtype::int32, "problem: dtype must be a floating-point type, got int32");
+  check_mla(p);
   check_elements("q", {p.B, p.Sq, p.H, p.D});
   check_elements("k", {p.B, p.Sk, p.G, p.D});
   check_elements("v", {p.B, p.Sk, p.G, p.Dv});
@@ -95,6 +130,10 @@ std::string print(const Problem& p) {
                             " G=", p.G, " D=", p.D);
   if (p.Dv != p.D) text += concat(" Dv=", p.Dv);
   text += concat(" dtype=", name(p.dtype));
+  if (p.form != defaults.form) text += concat(" form=", name(p.form));
+  if (p.form == Form::absorbed) text += concat(" Dn=", p.Dn);
+  if (p.Dr != defaults.Dr) text += concat(" Dr=", p.Dr);
+  if (p.rope != defaults.rope) text += concat(" rope=", print(p.rope));
   if (p.mask != defaults.mask) text += concat(" mask=", name(p.mask));
   if (p.fill != defaults.fill) text += concat(" fill=", name(p.fill));
   if (p.seed != defaults.seed) text += concat(" seed=", p.seed);

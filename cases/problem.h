@@ -6,6 +6,7 @@
 
 #include "cases/dtype.h"
 #include "cases/fill.h"
+#include "cases/rope.h"
 
 namespace attest {
 
@@ -17,10 +18,16 @@ enum class Variant {
 /// Which keys a query sees. Bottom-right: query i sees keys j <= i + Sk - Sq; top-left: j <= i.
 enum class Mask { none, causal, causal_top_left };
 
+/// How MLA is computed: with keys and values expanded from the latent, a head each, or absorbed,
+/// with queries taken to the latent, which then is both the key and the value of all heads.
+enum class Form { expanded, absorbed };
+
 std::string_view name(Variant);
 std::string_view name(Mask);
+std::string_view name(Form);
 Variant parse_variant(std::string_view);
 Mask parse_mask(std::string_view);
+Form parse_form(std::string_view);
 
 /// What is computed: one attention problem, a value.
 ///
@@ -30,6 +37,12 @@ Mask parse_mask(std::string_view);
 ///
 /// `B Sq Sk H G D dtype` are always printed, the other keys only where they differ from their
 /// default, in the order of the members below. A default never changes: ids and goldens hang on it.
+///
+/// MLA in expanded form is attention of G = H heads, D = Dn + Dr; in absorbed form of one key/value
+/// head, D = Dv + Dr, whose key is the latent (Dv values) and the rotary key:
+///
+///     mla B=1 Sq=5 Sk=193 H=7 G=7 D=192 Dv=128 dtype=bf16 Dr=64 mask=causal
+///     mla B=2 Sq=1 Sk=65 H=16 G=1 D=576 Dv=512 dtype=bf16 form=absorbed Dn=128 Dr=64
 struct Problem {
   Variant variant = Variant::mha;
   Index B = 1;    ///< batch
@@ -40,6 +53,10 @@ struct Problem {
   Index D = 64;   ///< width of q and k
   Index Dv = 64;  ///< width of v and o; default D
   Dtype dtype = Dtype::bf16;
+  Form form = Form::expanded;  ///< of mla
+  Index Dn = 0;                ///< of mla: width without position; default D - Dr
+  Index Dr = 0;                ///< of mla: rotary width
+  Rope rope;                   ///< of mla: whose context stretch its softmax scale knows
   Mask mask = Mask::none;
   Fill fill = Fill::normal;
   std::uint64_t seed = 0;
@@ -63,8 +80,9 @@ void validate(const Problem&);
 std::string print(const Problem&);
 
 /// Reads a case string: the variant first, then `key=value` in any order. G may be left out for
-/// mha and mqa, Dv, mask, fill and seed always. Throws attest::Error for an unknown, repeated or
-/// missing key, a malformed value, or a problem that validate() refuses.
+/// mha, mqa and mla, Dv, mask, fill and seed always, what only mla has where it has its default.
+/// Throws attest::Error for an unknown, repeated or missing key, a malformed value, or a problem
+/// that validate() refuses.
 Problem parse_problem(std::string_view);
 
 /// First 16 hex digits of SHA-256 over the canonical string.

@@ -38,6 +38,10 @@ std::optional<NamedShape> fixed_shape(const Problem& p, const std::string& group
   const NamedShape per_element{"BSHD", {p.B, p.Sq, p.H, p.Dv}}, per_row{"BHS", {p.B, p.H, p.Sq}};
   if (group == "inputs") {
     if (name == "q") return NamedShape{"BSHD", {p.B, p.Sq, p.H, p.D}};
+    if (p.form == Form::absorbed) {
+      if (name == "latent_cache") return NamedShape{"BSC", {p.B, p.Sk, p.D}};
+      return std::nullopt;
+    }
     if (name == "k") return NamedShape{"BSHD", {p.B, p.Sk, p.G, p.D}};
     if (name == "v") return NamedShape{"BSHD", {p.B, p.Sk, p.G, p.Dv}};
   } else if (group == "outputs" || group == "got" || group == "bound") {

@@ -30,11 +30,9 @@ std::string first_difference(const Tensor& stored, const Tensor& computed,
 
 /// Candidates and digests lack what is needed to compute a case again.
 void check_complete(const std::filesystem::path& path, const StoredCase& stored) {
-  for (const auto& [group, name] : {std::pair{"inputs", "q"},
-                                    {"inputs", "k"},
-                                    {"inputs", "v"},
-                                    {"outputs", "o"},
-                                    {"outputs", "lse"}}) {
+  std::vector<std::pair<std::string, std::string>> needed = {{"outputs", "o"}, {"outputs", "lse"}};
+  for (const std::string& name : input_names(stored.problem)) needed.emplace_back("inputs", name);
+  for (const auto& [group, name] : needed) {
     const auto found = stored.groups.find(group);
     if (found == stored.groups.end() || !found->second.find(name))
       throw InfraError(concat("golden: ", path.string(), " must store ", group, "/", name,

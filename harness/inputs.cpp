@@ -10,10 +10,13 @@ namespace {
 
 constexpr Index kParallelSize = 1 << 14;  // elements that are worth waking threads for
 
-/// Fills a tensor [B, S, heads, width] row by row; threads share the rows, never a row.
+/// Fills a tensor [B, S, heads, width], or [B, S, width] of one head, row by row; threads share the
+/// rows, never a row.
 void draw(Tensor& tensor, const Problem& problem, const Streams& streams, const Stream& own,
           RowRecipe recipe) {
-  const Index S = tensor.shape()[1], heads = tensor.shape()[2], width = tensor.shape()[3];
+  const bool one_head = tensor.shape().size() == 3;
+  const Index S = tensor.shape()[1], heads = one_head ? 1 : tensor.shape()[2];
+  const Index width = tensor.shape().back();
   const Index rows = tensor.shape()[0] * S * heads;
   const Index row_bytes = width * static_cast<Index>(size_of(tensor.dtype()));
   std::byte* const data = tensor.bytes().data();
@@ -30,6 +33,11 @@ void draw(Tensor& tensor, const Problem& problem, const Streams& streams, const 
 
 }  // namespace
 
+std::vector<std::string> input_names(const Problem& p) {
+  if (p.form == Form::absorbed) return {"q", "latent_cache"};
+  return {"q", "k", "v"};
+}
+
 TensorSet make_inputs(const Problem& p) {
   validate(p);
   const Streams streams(p.seed);
@@ -37,6 +45,11 @@ TensorSet make_inputs(const Problem& p) {
   TensorSet inputs;
   draw(inputs.add(Tensor("q", p.dtype, "BSHD", {p.B, p.Sq, p.H, p.D})), p, streams, streams.q,
        fill.q);
+  if (p.form == Form::absorbed) {
+    Tensor& latent = inputs.add(Tensor("latent_cache", p.dtype, "BSC", {p.B, p.Sk, p.D}));
+    draw(latent, p, streams, streams.k, fill.k);
+    return inputs;
+  }
   draw(inputs.add(Tensor("k", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.D})), p, streams, streams.k,
        fill.k);
   draw(inputs.add(Tensor("v", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.Dv})), p, streams, streams.v,

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "cases/problem.h"
 #include "cases/tensor.h"
 
@@ -9,6 +12,8 @@ namespace attest {
 ///
 ///   q [B,Sq,H,D]  k [B,Sk,G,D]  v [B,Sk,G,Dv], layout BSHD, of problem.dtype, rounded to nearest.
 ///
+/// In absorbed MLA q and latent_cache [B,Sk,D], layout BSC, which has the draws of k.
+///
 /// The bits depend on nothing but the problem: not on the machine, not on the number of threads.
 /// An element depends on seed, fill and its own indices only, so a smaller problem's tensors are
 /// corners of a larger one's and all variants, masks and dtypes share their draws. The exceptions:
@@ -16,5 +21,8 @@ namespace attest {
 /// aims at keys its row sees; tailhot marks the last keys; denormal scales V to the dtype.
 /// Throws attest::Error for a problem that validate() refuses.
 TensorSet make_inputs(const Problem&);
+
+/// The names of its tensors.
+std::vector<std::string> input_names(const Problem&);
 
 }  // namespace attest

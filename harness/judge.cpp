@@ -36,6 +36,12 @@ void check_tensor(const TensorSet& outputs, const char* name, const std::vector<
                attest::name(tensor->dtype()));
 }
 
+/// Whether the values have mean zero; those of absorbed MLA are its keys.
+bool has_zero_mean(const Problem& p) {
+  const FillInfo& fill = info(p.fill);
+  return p.form == Form::absorbed ? fill.zero_mean_k : fill.zero_mean_v;
+}
+
 /// Which gates a problem's fill admits. TOLERANCE.md, table "which gate, when"
 struct Gates {
   bool exact, stat, rho, row, bias, nmse;
@@ -44,7 +50,7 @@ struct Gates {
 
 Gates gates_of(const Problem& p, const Comparison& c) {
   const FillInfo& fill = info(p.fill);
-  const bool iid = fill.tag == FillTag::iid, spread = iid && fill.zero_mean_v;
+  const bool iid = fill.tag == FillTag::iid, spread = iid && has_zero_mean(p);
   return {.exact = fill.tag == FillTag::exact,
           .stat = iid,
           .rho = fill.tag != FillTag::coherent,

@@ -1,10 +1,12 @@
 #include "reference/reference.h"
 
 #include <atomic>
+#include <cmath>
 #include <utility>
 
 #include "cases/error.h"
 #include "reference/build.h"
+#include "reference/rope.h"
 
 namespace attest::reference {
 namespace {
@@ -68,7 +70,25 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
   check_input("v", v, {n.B, n.Sk, n.G, n.Dv});
 
   Truth truth;
-  Task task{n.B, n.Sq, n.Sk, n.H, n.G, n.D, n.Dv, n.mask, n.scale(), &q, &k, &v, {}, {}, {}, {}};
+  Task task{.B = n.B,
+            .Sq = n.Sq,
+            .Sk = n.Sk,
+            .H = n.H,
+            .G = n.G,
+            .D = n.D,
+            .Dv = n.Dv,
+            .form = n.form,
+            .Dn = n.Dn,
+            .Dr = n.Dr,
+            .mask = n.mask,
+            .scale = softmax_scale(n),
+            .q = &q,
+            .k = &k,
+            .v = &v,
+            .o = nullptr,
+            .lse = nullptr,
+            .with_conditioning = false,
+            .conditioning = {}};
   task.o = add(truth.outputs, "o", "BSHD", {n.B, n.Sq, n.H, n.Dv});
   task.lse = add(truth.outputs, "lse", "BHS", {n.B, n.H, n.Sq});
   task.with_conditioning = emit == Emit::outputs_and_conditioning;
@@ -78,7 +98,22 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
 }
 
 Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
+  if (problem.form == Form::absorbed) {
+    const TensorView latent = inputs.at("latent_cache").view();  // [B, Sk, D]
+    check_input("latent_cache", latent, {problem.B, problem.Sk, problem.D});
+    TensorView k = latent, v = latent;
+    k.shape = {problem.B, problem.Sk, 1, problem.D};
+    k.strides = {latent.strides[0], latent.strides[1], 0, latent.strides[2]};
+    v.shape = {problem.B, problem.Sk, 1, problem.Dv};
+    v.strides = k.strides;
+    return attend(problem, inputs.at("q").view(), k, v, emit);
+  }
   return attend(problem, inputs.at("q").view(), inputs.at("k").view(), inputs.at("v").view(), emit);
+}
+
+double softmax_scale(const Problem& p) {
+  if (p.variant != Variant::mla) return 1 / std::sqrt(static_cast<double>(p.D));
+  return mla_scale_factor(p.rope) / std::sqrt(static_cast<double>(p.Dn + p.Dr));
 }
 
 std::string_view instruction_set() { return chosen_build().load()->name; }

@@ -26,8 +26,13 @@ enum class Emit { outputs, outputs_and_conditioning };
 /// that is read holds an infinity or NaN. Problem::dtype may differ from the types of the inputs.
 Truth attend(const Problem&, const TensorView& q, const TensorView& k, const TensorView& v, Emit);
 
-/// The same for the tensors named q, k and v.
+/// The same for the tensors named q, k and v; in absorbed MLA q and latent_cache [B,Sk,D], whose
+/// first Dv columns are the values.
 Truth attend(const Problem&, const TensorSet& inputs, Emit);
+
+/// Multiplies q k^T: 1 / sqrt(D). MLA: mla_scale_factor(rope) / sqrt(Dn + Dr) (rope.h) in both
+/// forms, also where absorbed queries and keys are wider.
+double softmax_scale(const Problem&);
 
 /// The instruction set that attend() uses: "x86-64", "x86-64-v3" (AVX2, FMA), "x86-64-v4"
 /// (AVX-512), or "generic" on other machines. The best one that the processor has, unless chosen.

@@ -15,6 +15,8 @@ struct ConditioningOutputs {
 /// built for one must not share Eigen objects with code built for another, whose alignment differs.
 struct Task {
   Index B, Sq, Sk, H, G, D, Dv;
+  Form form;     // of mla
+  Index Dn, Dr;  // of mla
   Mask mask;
   double scale;
   const TensorView* q;  // [B, Sq, H, D]

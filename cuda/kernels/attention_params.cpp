@@ -34,6 +34,7 @@ int score_width(Capacity capacity) {
 }
 
 std::string check_attention(const Problem& p) {
+  if (p.form == Form::absorbed) return "form must be expanded, got absorbed";
   if (p.dtype != Dtype::bf16 && p.dtype != Dtype::fp16)
     return concat("dtype must be bf16 or fp16, got ", name(p.dtype));
   if (p.D % 8 != 0) return concat("D must be a multiple of 8, got D=", p.D);

@@ -76,7 +76,7 @@ TEST_CASE("what the file says wrong is named with line and column") {
       {matrix("  H: 4\n  H: 5"), "m.yaml:9:3: a key must be given once, got H again"},
       {matrix("", "? [a]\n: 1\n"), "m.yaml:11:3: a key must be a scalar, got a list"},
       {"a: &a [*a]", "nesting must be at most 10 deep"},
-      {matrix("variant: nha"), "m.yaml:1:10: variant: must be one of mha gqa mqa, got nha"},
+      {matrix("variant: nha"), "m.yaml:1:10: variant: must be one of mha gqa mqa mla, got nha"},
       {matrix("variant: [mha]"), "m.yaml:1:10: variant must be a scalar, got a list"},
       {matrix("coverage: 3-way"), "m.yaml:2:11: coverage must be product or pairwise, got 3-way"},
       {matrix("expect: two"),

@@ -32,6 +32,20 @@ TEST_CASE("keys at their default are not printed, Dv follows D") {
         "mha B=1 Sq=2 Sk=3 H=4 G=4 D=192 Dv=128 dtype=fp16");
 }
 
+TEST_CASE("both forms of mla print what cannot be derived") {
+  for (const char* text :
+       {"mla B=1 Sq=5 Sk=193 H=7 G=7 D=192 Dv=128 dtype=bf16 Dr=64 mask=causal",
+        "mla B=2 Sq=1 Sk=65 H=16 G=1 D=576 Dv=512 dtype=bf16 form=absorbed Dn=128 Dr=64",
+        "mla B=2 Sq=1 Sk=65 H=16 G=1 D=24 Dv=16 dtype=bf16 form=absorbed Dn=16 Dr=8 "
+        "rope=yarn:factor:40,orig:4096,mscale_all_dim:1 fill=peaked seed=3"}) {
+    CHECK(print(parse_problem(text)) == text);
+    CHECK(parse_problem(print(parse_problem(text))) == parse_problem(text));
+  }
+  CHECK(
+      print(parse_problem("mla B=2 Sq=1 Sk=65 H=16 D=576 dtype=bf16 form=absorbed Dn=128 Dr=64")) ==
+      "mla B=2 Sq=1 Sk=65 H=16 G=1 D=576 Dv=512 dtype=bf16 form=absorbed Dn=128 Dr=64");
+}
+
 TEST_CASE("the id is the start of SHA-256 over the canonical string") {
   // printf 'mha B=1 Sq=1 Sk=1 H=1 G=1 D=64 dtype=bf16' | sha256sum
   CHECK(case_id(Problem{}) == "4f1934871428140e");
@@ -61,8 +75,23 @@ TEST_CASE("a broken rule is named with the values that break it") {
       {"mha B=1 B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16", "got B twice"},
       {"mha B=1x Sq=1 Sk=1 H=1 D=64 dtype=bf16", "got B=1x"},
       {"mha B Sq=1", "each word must be key=value, got B"},
-      {"nha B=1", "variant: must be one of mha gqa mqa, got nha"},
+      {"nha B=1", "variant: must be one of mha gqa mqa mla, got nha"},
       {"", "got nothing"},
+      {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 Dr=8",
+       "Dn, Dr and rope belong to mla, got them in mha"},
+      {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 rope=default", "belong to mla"},
+      {"mla B=1 Sq=1 Sk=1 H=2 D=64 dtype=bf16", "Dr must lie in [1, 16777216], got Dr=0"},
+      {"mla B=1 Sq=1 Sk=1 H=2 D=64 dtype=bf16 Dr=64", "Dn must lie in"},
+      {"mla B=1 Sq=1 Sk=1 H=2 G=1 D=64 dtype=bf16 Dr=8", "mla expanded needs G = H, got H=2 G=1"},
+      {"mla B=1 Sq=1 Sk=1 H=2 D=64 dtype=bf16 Dr=8 Dn=48", "D = Dn + Dr, got D=64 Dn=48 Dr=8"},
+      {"mla B=1 Sq=1 Sk=1 H=2 G=2 D=72 dtype=bf16 Dr=8 Dn=16 form=absorbed",
+       "needs G = 1, got H=2"},
+      {"mla B=1 Sq=1 Sk=1 H=2 D=72 Dv=72 dtype=bf16 Dr=8 Dn=16 form=absorbed",
+       "D = Dv + Dr, got D=72"},
+      {"mla B=1 Sq=1 Sk=1 H=2 D=72 dtype=bf16 Dr=8 Dn=16 form=absorbed fill=onehot",
+       "got fill=onehot"},
+      {"mla B=1 Sq=1 Sk=1 H=2 D=72 dtype=bf16 Dr=7", "Dr must be even"},
+      {"mla B=1 Sq=1 Sk=1 H=2 D=72 dtype=bf16 Dr=8 form=both", "form: must be one of"},
       {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 kernel=decode", "keys of a problem are"},
       {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 | B=2", "keys after ' | ' are"},
       {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 | kernel=magic", "kernel: must be one of"},
