@@ -5,11 +5,15 @@
 namespace attest {
 
 /// What rounding a kernel declares for one problem; the tolerance is derived from it, never tuned.
-/// Depths count the roundings that one term of a sum can pass through.
+/// Depths count the roundings that one term of a sum can pass through, in whatever order the
+/// hardware adds: 17 for each 16-wide MMA. Chains count what follows one another: MMAs, or
+/// additions where each is an instruction of its own.
 struct Descriptor {
   double u_acc;           ///< unit roundoff of the MMA accumulator (2^-23 where it may truncate)
-  Index depth_qk;         ///< of q k^T: ceil(D / 16) + 1 for 16-wide MMAs
+  Index depth_qk;         ///< of q k^T
+  Index chain_qk;         ///< of q k^T
   Index depth_pv;         ///< of p v, over the keys one split sees
+  Index chain_pv;         ///< of p v, the same
   Index depth_l;          ///< of the row sum
   double u_a;             ///< unit roundoff of the arithmetic beside the MMA (fp32: 2^-24)
   double u_exp;           ///< relative error of the exponential

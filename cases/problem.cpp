@@ -56,8 +56,8 @@ void check_mla(const Problem& p) {
                "problem: mla absorbed has no values beside its keys, so that a fill must not need "
                "them, got fill=",
                name(p.fill));
-  ATTEST_CHECK(p.Dr % 2 == 0, "problem: Dr must be even, for its values turn in pairs, got Dr=",
-               p.Dr);
+  ATTEST_CHECK(p.Dr % 2 == 0,
+               "problem: Dr must be even, for its values turn in pairs, got Dr=", p.Dr);
   check(p.rope, p.Dr);
 }
 

@@ -181,21 +181,25 @@ void add_row(const ComparedRow& row, Index n, const Units& units, Scratch& scrat
         chunk.part.worst.add({scratch.hard[k], n, static_cast<Index>(k)});
 
   const double lse_error = std::abs(row.lse_error);
-  m.lse_failing += !(lse_error <= row.lse_bound);
-  m.lse_ratio = std::max(m.lse_ratio, ratio_of(lse_error, row.lse_bound));
-  chunk.part.worst.add({ratio_of(lse_error, row.lse_bound), n, -1});
+  const double lse_ratio = ratio_of(lse_error, row.lse_bounds.hard);
+  m.lse_failing += !(lse_error <= row.lse_bounds.hard);
+  m.lse_stat_failing += !(lse_error <= row.lse_bounds.stat);
+  m.lse_ratio = std::max(m.lse_ratio, lse_ratio);
+  m.lse_stat_ratio = std::max(m.lse_stat_ratio, ratio_of(lse_error, row.lse_bounds.stat));
+  chunk.part.worst.add({lse_ratio, n, -1});
 }
 
 void merge(Comparison& all, const Comparison& part) {
   Metrics& m = all.metrics;
   const Metrics& other = part.metrics;
   if (other.rho_row > m.rho_row) all.worst_rho_row = part.worst_rho_row;
-  for (double Metrics::*largest_of : {&Metrics::hard_ratio, &Metrics::stat_ratio,
-                                      &Metrics::lse_ratio, &Metrics::rho_row, &Metrics::ulp_max})
+  for (double Metrics::*largest_of :
+       {&Metrics::hard_ratio, &Metrics::stat_ratio, &Metrics::lse_ratio, &Metrics::lse_stat_ratio,
+        &Metrics::rho_row, &Metrics::ulp_max})
     m.*largest_of = std::max(m.*largest_of, other.*largest_of);
   for (Index Metrics::*count :
        {&Metrics::nonfinite_failing, &Metrics::exact_failing, &Metrics::hard_failing,
-        &Metrics::stat_failing, &Metrics::lse_failing})
+        &Metrics::stat_failing, &Metrics::lse_failing, &Metrics::lse_stat_failing})
     m.*count += other.*count;
   for (const Offender& offender : part.worst.list()) all.worst.add(offender);
   all.rows += part.rows;

@@ -23,7 +23,8 @@ struct ComparedRow {
   double row_sum;                        ///< sum_j exp(s_j - m)
   std::span<const std::uint8_t> state;   ///< of each element: ElementState
   Index wrong_class = 0, not_exact = 0;  ///< how many elements of o have that state
-  double lse_want, lse_got, lse_error, lse_bound;
+  double lse_want, lse_got, lse_error;
+  LseBounds lse_bounds;
   std::uint8_t lse_state;
 };
 

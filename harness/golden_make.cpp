@@ -122,7 +122,9 @@ Descriptor reference_descriptor(const Problem& p) {
   const double u = unit_roundoff(Dtype::fp64);
   return {.u_acc = u,
           .depth_qk = p.D,
+          .chain_qk = p.D,
           .depth_pv = std::max<Index>(p.Sk, 1),
+          .chain_pv = std::max<Index>(p.Sk, 1),
           .depth_l = std::max<Index>(p.Sk, 1),
           .u_a = u,
           .u_exp = 4 * u,

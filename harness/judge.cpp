@@ -15,8 +15,8 @@ namespace {
 constexpr std::string_view kVerdicts[] = {"PASS", "FAIL",  "CRASH", "UNTRUSTED",
                                           "SKIP", "XFAIL", "XPASS", "NOT_RUN"};
 constexpr std::string_view kChecks[] = {"none",       "canary",    "nonfinite",  "exact",
-                                        "hard_bound", "lse_bound", "stat_bound", "rho",
-                                        "rho_row",    "bias",      "nmse"};
+                                        "hard_bound", "lse_bound", "stat_bound", "lse_stat",
+                                        "rho",        "rho_row",   "bias",       "nmse"};
 
 template <class Enum, std::size_t N>
 Enum parse_name(std::string_view what, const std::string_view (&names)[N], std::string_view text) {
@@ -84,6 +84,7 @@ Check first_failure(const Gates& gates, const Descriptor& d, const Comparison& c
   if (m.hard_failing > 0) return Check::hard_bound;
   if (m.lse_failing > 0) return Check::lse_bound;
   if (gates.stat && m.stat_failing > 0) return Check::stat_bound;
+  if (gates.stat && m.lse_stat_failing > 0) return Check::lse_stat;
   if (gates.rho && !(m.rho <= rho_limit(gates.rows))) return Check::rho;
   if (gates.row && !(m.rho_row <= rho_row_limit(gates.width))) return Check::rho_row;
   if (gates.bias && !(m.bias_z <= kBiasLimit)) return Check::bias;
@@ -114,7 +115,7 @@ std::string statistic_message(const Gates& gates, const Descriptor& d, const Com
   }
 }
 
-bool element_wise(Check check) { return check >= Check::nonfinite && check <= Check::stat_bound; }
+bool element_wise(Check check) { return check >= Check::nonfinite && check <= Check::lse_stat; }
 
 void explain_elements(const Problem& p, const Truth& truth, const Descriptor& d,
                       const TensorSet& outputs, bool exact, Judgement& j) {
@@ -124,7 +125,7 @@ void explain_elements(const Problem& p, const Truth& truth, const Descriptor& d,
   j.total = found.total;
   j.message = concat(print(found.worst.front()), "  (", found.failing, " of ", found.total, ")");
   if (!found.hint.empty()) j.message += concat("; ", found.hint);
-  if (j.check == Check::lse_bound) j.message += "; o is within its bound";
+  if (is_of_lse(j.check)) j.message += "; o is within its bound";
   if (j.check == Check::nonfinite && std::isnan(j.worst.front().got))
     j.message += "; NaN comes from what was read before it was written, or from infinities";
 }

@@ -33,6 +33,7 @@ enum class Check {
   hard_bound,  ///< no rounding that the descriptor declares explains the error
   lse_bound,
   stat_bound,  ///< independent roundings do not explain the error
+  lse_stat,    ///< the same of lse
   rho,         ///< the whole tensor's error is larger than the roundings' variance
   rho_row,     ///< one row's is
   bias,        ///< errors lean towards or away from zero
@@ -41,6 +42,11 @@ enum class Check {
 
 std::string_view name(Verdict);
 std::string_view name(Check);
+
+/// True for the checks that ask lse alone.
+constexpr bool is_of_lse(Check check) {
+  return check == Check::lse_bound || check == Check::lse_stat;
+}
 
 /// Both throw attest::Error for an unknown name.
 Verdict parse_verdict(std::string_view);

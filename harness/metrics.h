@@ -16,11 +16,12 @@ namespace attest {
 /// Elements of rows that see no key are left out: they are judged exactly. A ratio is 0 where error
 /// and bound are both 0. Medians and percentiles come from a histogram, at most 3.2 % too high.
 struct Metrics {
-  double hard_ratio = 0;   ///< largest |error of o| / hard bound
-  double stat_ratio = 0;   ///< largest |error of o| / statistical bound
-  double lse_ratio = 0;    ///< largest |error of lse| / its bound
-  double hard_median = 0;  ///< median of |error of o| / hard bound
-  double stat_median = 0;  ///< median of |error of o| / statistical bound
+  double hard_ratio = 0;      ///< largest |error of o| / hard bound
+  double stat_ratio = 0;      ///< largest |error of o| / statistical bound
+  double lse_ratio = 0;       ///< largest |error of lse| / its hard bound
+  double lse_stat_ratio = 0;  ///< largest |error of lse| / its statistical bound
+  double hard_median = 0;     ///< median of |error of o| / hard bound
+  double stat_median = 0;     ///< median of |error of o| / statistical bound
 
   double rho = 0;      ///< sqrt(mean(error^2 / sigma^2)); near 1 where the model explains the error
   double rho_row = 0;  ///< largest sqrt(mean_d(error^2 / sigma^2)) of a row
@@ -36,8 +37,8 @@ struct Metrics {
 
   Index nonfinite_failing = 0;  ///< elements of o and lse whose class (finite, inf, NaN) is wrong
   Index exact_failing = 0;  ///< elements that must be exact (exact fills, empty rows) and differ
-  Index hard_failing = 0, stat_failing = 0;  ///< elements of o beyond the bound
-  Index lse_failing = 0;                     ///< rows of lse beyond the bound
+  Index hard_failing = 0, stat_failing = 0;     ///< elements of o beyond the bound
+  Index lse_failing = 0, lse_stat_failing = 0;  ///< rows of lse beyond the bound
 
   /// The larger of hard_ratio and lse_ratio: how close the case came to the edge of rounding.
   double worst_ratio() const { return hard_ratio > lse_ratio ? hard_ratio : lse_ratio; }

@@ -14,7 +14,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// Bound that a check asks of an element; 0 for the checks that ask for equality.
 double bound_of(const ComparedRow& row, Check check, Index d) {
-  if (d < 0) return row.empty || check == Check::nonfinite ? 0 : row.lse_bound;
+  if (d < 0) {
+    if (row.empty || check == Check::nonfinite) return 0;
+    return check == Check::lse_stat ? row.lse_bounds.stat : row.lse_bounds.hard;
+  }
   if (row.empty || check == Check::nonfinite || check == Check::exact) return 0;
   const auto k = static_cast<std::size_t>(d);
   return check == Check::stat_bound ? row.stat_bound[k] : row.hard_bound[k];
@@ -27,7 +30,7 @@ double refused(const ComparedRow& row, Check check, Index d) {
   const std::uint8_t state = of_lse ? row.lse_state : row.state[static_cast<std::size_t>(d)];
   if (check == Check::nonfinite) return state == kWrongClass ? kInfinity : -1;
   if (check == Check::exact) return state == kNotExact ? kInfinity : -1;
-  if (row.empty || of_lse != (check == Check::lse_bound)) return -1;
+  if (row.empty || of_lse != is_of_lse(check)) return -1;
   const double error = std::abs(of_lse ? row.lse_error : row.error[static_cast<std::size_t>(d)]);
   const double bound = bound_of(row, check, d);
   return error <= bound ? -1 : error / bound;
@@ -97,7 +100,7 @@ Offenders find_offenders(const Problem& p, const Truth& truth, const Descriptor&
   }
   const Index rows = p.B * p.Sq * p.H, elements = rows * p.Dv;
   const bool both = check == Check::nonfinite || check == Check::exact;
-  found.total = check == Check::lse_bound ? rows : both ? elements + rows : elements;
+  found.total = is_of_lse(check) ? rows : both ? elements + rows : elements;
   for (const Offender& offender : worst.list())
     found.worst.push_back(element_of(reader.read(offender.row), check, offender.d));
   found.hint = hint_of(axes, found.failing, found.total);

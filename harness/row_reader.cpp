@@ -82,7 +82,7 @@ const ComparedRow& RowReader::read(Index n) {
   bool exact = row_.empty;
   if (!row_.empty) {
     const RowConditioning conditioning = conditioning_.row(row_.b, row_.i, row_.h);
-    row_.lse_bound = derive_row(p, descriptor_, conditioning, {hard_, stat_, sigma_, systematic_});
+    row_.lse_bounds = derive_row(p, descriptor_, conditioning, {hard_, stat_, sigma_, systematic_});
     row_.row_sum = conditioning.row_sum;
     exact = exact_ && stores_top_value(descriptor_, conditioning);
     std::copy(conditioning.abs_mag.begin(), conditioning.abs_mag.end(), magnitude_.begin());

@@ -26,64 +26,86 @@ Dtype arithmetic(const Descriptor& d) {
   return d.u_a > unit_roundoff(Dtype::fp64) ? Dtype::fp32 : Dtype::fp64;
 }
 
-/// Rescales of the running sums that a row can see. [4]
-Index rescales(const Problem& p, const Descriptor& d, const RowConditioning& row) {
-  const auto blocks = [&](Index keys) { return (keys + d.block_k - 1) / d.block_k; };
-  if (d.splits == 1) return std::min(blocks(row.visible), static_cast<Index>(row.max_raises));
-  return std::min(blocks(row.visible), blocks((p.Sk + d.splits - 1) / d.splits));
+/// Rescales of the running sums: at most one a block of keys. [4]
+double most_rescales(const Problem& p, const Descriptor& d, const RowConditioning& row) {
+  const Index keys = d.splits == 1 ? row.visible : (p.Sk + d.splits - 1) / d.splits;
+  return static_cast<double>((std::min(row.visible, keys) + d.block_k - 1) / d.block_k);
 }
+
+/// How far the exponent of a key can be off, and what that does to p. [2, 3]
+struct Exponent {
+  double eta_a, eta_gap, eta_rest;  // eta_j <= eta_a a_j + eta_gap (m - s_j) + eta_rest
+  double mean, largest;             // sum P eta and max eta
+  double growth, spread;            // (e^x - 1) / x at the largest eta; e^mean
+
+  /// accumulated: relative error of the sum q k.
+  Exponent(double accumulated, const Descriptor& d, const RowConditioning& row, double T)
+      : eta_a(accumulated),
+        eta_gap(4 * d.u_a),
+        eta_rest(2 * d.u_a * std::abs(row.row_max) + d.u_exp + T * (d.u_exp + 3 * d.u_a)),
+        mean(eta_a * row.mean_a + eta_gap * row.mean_gap + eta_rest),
+        largest(eta_a * row.max_a + eta_gap * row.max_gap + eta_rest),
+        growth(largest > 0 ? std::min(std::expm1(largest) / largest, kHuge) : 1),
+        spread(std::min(std::exp(mean), kHuge)) {}
+
+  /// Relative error that this gives l. [L]
+  double of_l() const { return std::min(growth * spread * mean, kHuge); }
+};
 
 /// Coefficients of one row: every bound is linear in the conditioning of an element.
 struct RowModel {
-  double eta_a, eta_gap, eta_rest;  // eta_j <= eta_a a_j + eta_gap (m - s_j) + eta_rest  [2]
-  double mean_eta, growth, spread;  // sum P eta; (e^x - 1) / x at the largest eta; e^mean_eta  [3]
-  double u_p, top_p, rest_p;        // rounding of p: any, of keys with p = 1, of the others  [5]
-  double underflow, floor;          // lost by underflow in p and in the sums  [6]
-  double hard_sum, stat_sum;        // errors of the numerator, relative to sum P |v|  [6, 8, S2]
-  double hard_row, stat_row;        // of row sum and division, relative to o  [7]
-  double merge;                     // of merging splits  [8]
-  double lse_t;                     // relative error of l  [L]
+  Exponent hard, stat;                // whatever order the hardware adds in; typical [2, S3]
+  double u_p = 0;                     // rounding of p, relative  [5]
+  double top_p = 0, rest_p = 0;       // its effect by keys with p = 1 and by the others  [5]
+  double underflow = 0, floor = 0;    // lost by underflow in p and in the sums  [6]
+  double hard_sum = 0, stat_sum = 0;  // errors of the numerator, relative to sum P |v|  [8, S2, S3]
+  double typical_sum = 0;             // the same, of a typical row  [R1]
+  double hard_row = 0, stat_row = 0;  // of row sum and division, relative to o  [7]
+  double hard_lse = 0, stat_lse = 0;  // relative error of l, merge included  [L]
 };
 
-/// Exponent and softmax part. [2, 3]
-void set_exponent(RowModel& c, const Descriptor& d, const RowConditioning& row, double T) {
-  c.eta_a = gamma(d.depth_qk, d.u_acc);
-  c.eta_gap = 4 * d.u_a;
-  c.eta_rest = 2 * d.u_a * std::abs(row.row_max) + d.u_exp + T * (d.u_exp + 3 * d.u_a);
-  c.mean_eta = c.eta_a * row.mean_a + c.eta_gap * row.mean_gap + c.eta_rest;
-  const double largest = c.eta_a * row.max_a + c.eta_gap * row.max_gap + c.eta_rest;
-  c.growth = largest > 0 ? std::min(std::expm1(largest) / largest, kHuge) : 1;
-  c.spread = std::min(std::exp(c.mean_eta), kHuge);
-
+/// What the rounding of p does. [5, 6]
+void set_p(RowModel& c, const Descriptor& d, const RowConditioning& row) {
   const double u_p = unit_roundoff(d.p_type);
   c.u_p = u_p > d.u_a ? u_p : 0;
-  c.top_p = std::min(c.u_p, 2 * (c.eta_a * row.max_a + c.eta_rest));
+  c.top_p = std::min(c.u_p, 2 * (c.hard.eta_a * row.max_a + c.hard.eta_rest));
   c.rest_p = 2 * c.u_p * std::sqrt(static_cast<double>(row.visible)) *
-             std::min(std::exp(2 * largest), kHuge);
+             std::min(std::exp(2 * c.hard.largest), kHuge);
+  const double lost =
+      std::max(min_subnormal(d.p_type) / 2, std::ldexp(1.0, format_of(arithmetic(d)).min_exponent));
+  c.underflow = c.hard.spread * lost / row.row_sum;
 }
 
-RowModel model(const Problem& p, const Descriptor& d, const RowConditioning& row) {
-  RowModel c;
-  const auto T = static_cast<double>(rescales(p, d, row));
-  set_exponent(c, d, row, T);
+/// (1 + a) (1 + b) - 1.
+double both(double a, double b) { return a + b + a * b; }
 
-  const Dtype wide = arithmetic(d);
-  const double lost =
-      std::max(min_subnormal(d.p_type) / 2, std::ldexp(1.0, format_of(wide).min_exponent));
-  c.underflow = c.spread * lost / row.row_sum;
+/// 1 / (1 - x) - 1: what a relative error x of a denominator does.
+double of_divisor(double x) { return x < 1 ? x / (1 - x) : kHuge; }
+
+RowModel model(const Problem& p, const Descriptor& d, const RowConditioning& row) {
+  const double T = most_rescales(p, d, row), raises = std::min(T, row.max_raises);
+  const double typical_T = d.splits == 1 ? raises : T;
+  RowModel c{.hard = {gamma(d.depth_qk, d.u_acc), d, row, T},
+             .stat = {gamma(d.chain_qk, d.u_acc), d, row, typical_T}};
+  set_p(c, d, row);
+
   const auto splits = static_cast<double>(d.splits);
-  const auto depth_pv = static_cast<double>(d.depth_pv), depth_l = static_cast<double>(d.depth_l);
-  c.floor = (depth_pv + 2 * T + 2 * splits + 4) * min_subnormal(wide);
+  const auto depth_l = static_cast<double>(d.depth_l);
+  c.floor =
+      (static_cast<double>(d.depth_pv) + 2 * T + 2 * splits + 4) * min_subnormal(arithmetic(d));
 
   const double magnitude = std::abs(row.lse) + std::abs(row.row_max) + 1;
   const double x = d.splits > 1 ? (splits + 5) * d.u_a + 2 * d.u_exp + 4 * d.u_a * magnitude : 0;
-  c.merge = d.splits > 1 ? 2 * x + 2 * gamma(d.depth_l, d.u_a) : 0;
+  const double merge = d.splits > 1 ? 2 * x + 2 * gamma(d.depth_l, d.u_a) : 0;
 
   const double sum = gamma(d.depth_pv, d.u_acc), rescale = gamma(2 * T, d.u_a);
-  c.hard_sum = (1 + c.u_p) * (sum + rescale + c.merge);
+  c.hard_sum = (1 + c.u_p) * both(both(sum, rescale), merge);
   const bool truncates = d.u_acc > d.u_a;  // errors of one sign: they add up linearly [S2]
-  c.stat_sum = (truncates ? sum : std::min(sum, kLambda * std::sqrt(depth_pv) * d.u_acc)) +
-               std::min(rescale, kLambda * std::sqrt(2 * T) * d.u_a) + c.merge;
+  const auto chain_pv = static_cast<double>(d.chain_pv);
+  const double chain = gamma(chain_pv, d.u_acc);
+  c.stat_sum = (truncates ? chain : std::min(chain, kLambda * std::sqrt(chain_pv) * d.u_acc)) +
+               std::min(rescale, kLambda * std::sqrt(2 * typical_T) * d.u_a) + merge;
+  c.typical_sum = kTypicalSum * (chain + merge);
 
   const double row_sum = gamma(d.depth_l, d.u_a);
   double rounded = 0, stat_rounded = 0;  // of p, where l adds the rounded p [7]
@@ -92,11 +114,12 @@ RowModel model(const Problem& p, const Descriptor& d, const RowConditioning& row
     rounded = c.u_p + flushed;
     stat_rounded = std::min(c.u_p, kLambda * 2 * c.u_p / std::sqrt(3 * row.row_sum)) + flushed;
   }
-  const double hard_l = row_sum + rounded;
-  c.hard_row = (hard_l < 1 ? hard_l / (1 - hard_l) : kHuge) + 4 * d.u_a;
-  c.stat_row = std::min(c.hard_row, std::min(row_sum, kLambda * std::sqrt(depth_l) * d.u_a) +
-                                        stat_rounded + 4 * d.u_a);
-  c.lse_t = std::min(c.growth * c.spread * c.mean_eta, kHuge) + hard_l + 2 * T * d.u_a + x;
+  const double hard_l = row_sum + rescale + rounded;
+  const double stat_l = std::min(row_sum, kLambda * std::sqrt(depth_l) * d.u_a) + stat_rounded;
+  c.hard_row = of_divisor(hard_l) + 4 * d.u_a;
+  c.stat_row = std::min(c.hard_row, stat_l + 4 * d.u_a);
+  c.hard_lse = c.hard.of_l() + hard_l + x;
+  c.stat_lse = c.stat.of_l() + row_sum + rounded + 2 * typical_T * d.u_a + x;
   return c;
 }
 
@@ -123,7 +146,7 @@ Variance variance(const RowModel& c, const Descriptor& d, const RowConditioning&
       .p = of_p,
       .flush = step * step / 12 * std::numbers::pi / 2 / (visible * l * l),
       .row = static_cast<double>(d.depth_l) * d.u_a * d.u_a + (d.l_from_rounded_p ? of_p / l : 0),
-      .sum = kTypicalSum * (gamma(d.depth_pv, d.u_acc) + c.merge)};
+      .sum = c.typical_sum};
 }
 
 /// Bounds of elements that round. [3-9, S, R]
@@ -131,16 +154,18 @@ void derive_elements(const RowModel& c, const Descriptor& d, const RowConditioni
                      const RowBounds& out) {
   const double u_o = unit_roundoff(d.o_type), half = min_subnormal(d.o_type) / 2;
   const double smallest = std::ldexp(1.0, format_of(d.o_type).min_exponent);
-  const double stat_p = kLambda * 2 * c.u_p / std::sqrt(3.0), soft_factor = c.growth * c.spread;
+  const double stat_p = kLambda * 2 * c.u_p / std::sqrt(3.0);
+  const double hard_factor = c.hard.growth * c.hard.spread;
+  const double stat_factor = c.stat.growth * c.stat.spread;
   const Variance var = variance(c, d, row);
   const std::size_t width = row.o.size();
 #pragma omp simd
   for (std::size_t k = 0; k < width; ++k) {
     const double o = std::abs(row.o[k]), mag = row.abs_mag[k], all_v = row.visible_abs_v[k];
-    const double mag_eta =
-        c.eta_a * row.abs_mag_a[k] + c.eta_gap * row.abs_mag_gap[k] + c.eta_rest * mag;
-    const double soft = soft_factor * (mag_eta + o * c.mean_eta);  // [3]
-    const double moved = c.spread * (mag + c.growth * mag_eta);    // sum P~ |v|  [6]
+    const double mag_a = row.abs_mag_a[k], mag_gap = row.abs_mag_gap[k];
+    const double eta = c.hard.eta_a * mag_a + c.hard.eta_gap * mag_gap + c.hard.eta_rest * mag;
+    const double soft = hard_factor * (eta + o * c.hard.mean);         // [3]
+    const double moved = c.hard.spread * (mag + c.hard.growth * eta);  // sum P~ |v|  [3]
     const double lost = c.underflow * all_v + c.floor;
 
     const double root = std::sqrt(row.second_moment[k]);
@@ -150,12 +175,14 @@ void derive_elements(const RowModel& c, const Descriptor& d, const RowConditioni
     const double hard = (1 + u_o) * hard_o + u_o * o + half;  // [9]
 
     const double rounded_p = smaller(hard_p, stat_p * root);  // [S1]
-    const double stat_n = soft + rounded_p + c.stat_sum * moved + lost;
+    const double stat_eta = c.stat.eta_a * mag_a + c.stat.eta_gap * mag_gap + c.stat.eta_rest * mag;
+    const double stat_soft = stat_factor * (stat_eta + o * c.stat.mean);  // [S3]
+    const double stat_n = stat_soft + rounded_p + c.stat_sum * moved + lost;
     const double stat_o = stat_n * (1 + c.stat_row) + c.stat_row * o;
     const double stat = (1 + u_o) * stat_o + u_o * o + half;
 
     const double ulp = 2 * u_o * binade(o, smallest);
-    const double typical_soft = kTypicalSoftmax * soft, typical_sum = var.sum * mag;  // [R1]
+    const double typical_soft = kTypicalSoftmax * stat_soft, typical_sum = var.sum * mag;  // [R1]
     const double sigma2 = ulp * ulp / 12 + var.p * root * root + var.flush * all_v * all_v +
                           typical_soft * typical_soft + typical_sum * typical_sum + var.row * o * o;
     out.hard_bound[k] = hard;
@@ -235,13 +262,15 @@ bool stores_top_value(const Descriptor& d, const RowConditioning& row) {
   return error < unit_roundoff(d.o_type) / 4;
 }
 
-double derive_row(const Problem& p, const Descriptor& d, const RowConditioning& row,
-                  const RowBounds& out) {
+LseBounds derive_row(const Problem& p, const Descriptor& d, const RowConditioning& row,
+                     const RowBounds& out) {
   const RowModel c = model(p, d, row);
   derive_elements(c, d, row, out);
   pin_exact(d, row, out);
-  return -std::log1p(-std::min(0.5, c.lse_t)) +
-         4 * d.u_a * (std::abs(row.lse) + std::abs(row.row_max) + 1);  // [L]
+  const double rounding = 4 * d.u_a * (std::abs(row.lse) + std::abs(row.row_max) + 1);
+  const auto bound = [&](double t) { return t < 1 ? -std::log1p(-t) + rounding : kHuge; };  // [L]
+  const double hard = bound(c.hard_lse);
+  return {hard, std::min(hard, bound(c.stat_lse))};
 }
 
 Bounds derive_bounds(const Problem& p, const Truth& truth, const Descriptor& d) {
@@ -251,7 +280,8 @@ Bounds derive_bounds(const Problem& p, const Truth& truth, const Descriptor& d) 
   Bounds all{.hard_bound = std::vector<double>(rows * width),
              .stat_bound = std::vector<double>(rows * width),
              .sigma = std::vector<double>(rows * width),
-             .lse_bound = std::vector<double>(rows)};
+             .lse_bound = std::vector<double>(rows),
+             .lse_stat = std::vector<double>(rows)};
 #pragma omp parallel
   {
     std::vector<double> systematic(width);
@@ -264,9 +294,12 @@ Bounds derive_bounds(const Problem& p, const Truth& truth, const Descriptor& d) 
           const auto part = [&](std::vector<double>& v) {
             return std::span(v).subspan(first, width);
           };
-          all.lse_bound[static_cast<std::size_t>((b * p.H + h) * p.Sq + i)] =
+          const LseBounds lse =
               derive_row(p, d, conditioning.row(b, i, h),
                          {part(all.hard_bound), part(all.stat_bound), part(all.sigma), systematic});
+          const auto row = static_cast<std::size_t>((b * p.H + h) * p.Sq + i);
+          all.lse_bound[row] = lse.hard;
+          all.lse_stat[row] = lse.stat;
         }
   }
   return all;

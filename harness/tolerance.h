@@ -14,7 +14,8 @@ struct Bounds {
   std::vector<double> hard_bound;  ///< [B,Sq,H,Dv] no declared rounding moves o further
   std::vector<double> stat_bound;  ///< [B,Sq,H,Dv] independent roundings do not (6 sigma)
   std::vector<double> sigma;       ///< [B,Sq,H,Dv] standard deviation of the error; 0: o is exact
-  std::vector<double> lse_bound;   ///< [B,H,Sq]
+  std::vector<double> lse_bound;   ///< [B,H,Sq] no declared rounding moves lse further
+  std::vector<double> lse_stat;    ///< [B,H,Sq] independent roundings do not
 };
 
 /// Derives the bounds from the conditioning of the truth and the descriptor of a kernel; nothing is
@@ -59,7 +60,12 @@ struct RowBounds {
 /// visible key, or all others too far below to count): rounding cannot move o off it.
 bool stores_top_value(const Descriptor&, const RowConditioning&);
 
-/// Writes the bounds of one row and returns its lse bound.
-double derive_row(const Problem&, const Descriptor&, const RowConditioning&, const RowBounds&);
+/// Bounds of one row's lse.
+struct LseBounds {
+  double hard, stat;
+};
+
+/// Writes the bounds of one row's o and returns those of its lse.
+LseBounds derive_row(const Problem&, const Descriptor&, const RowConditioning&, const RowBounds&);
 
 }  // namespace attest

@@ -33,6 +33,8 @@ int score_width(Capacity capacity) {
   throw Error("capacity: must be one of the enumerators");
 }
 
+Index score_chain(const Problem& p) { return score_width(capacity_of(p)) / 16; }
+
 std::string check_attention(const Problem& p) {
   if (p.form == Form::absorbed) return "form must be expanded, got absorbed";
   if (p.dtype != Dtype::bf16 && p.dtype != Dtype::fp16)

@@ -41,6 +41,13 @@ Capacity capacity_of(const Problem&);
 /// Width D of a capacity.
 int score_width(Capacity);
 
+/// Roundings that one term can pass through in an mma of 16 products and the accumulator, whose
+/// order the PTX ISA leaves open.
+constexpr Index kMmaDepth = 17;
+
+/// Products of 16 columns that make a score: mma_tile.cuh, score().
+Index score_chain(const Problem&);
+
 /// Empty, or why no kernel of core attention runs the problem, such as "D must be a multiple of 8,
 /// got D=60".
 std::string check_attention(const Problem&);

@@ -159,9 +159,12 @@ LaunchTimes time(const Problem& problem, const RunConfig& config, const TensorSe
 
 Descriptor descriptor(const Problem& p, Index splits) {
   const Index tiles = (key_tiles(p.Sk, kBlockK) + splits - 1) / splits;
-  return {.u_acc = 0x1p-23,                                  // mma.sync may truncate
-          .depth_qk = score_width(capacity_of(p)) / 16 + 1,  // score(): one mma per 16 columns
-          .depth_pv = tiles + 1,  // accumulate(): one mma a tile, since a warp has 16 of its keys
+  const Index chain_pv = tiles;  // accumulate(): one mma a tile, since a warp has 16 of its keys
+  return {.u_acc = 0x1p-23,      // mma.sync may truncate
+          .depth_qk = kMmaDepth * score_chain(p),
+          .chain_qk = score_chain(p),
+          .depth_pv = kMmaDepth * chain_pv,
+          .chain_pv = chain_pv,
           // softmax_step(): a lane adds 4 of a warp's 16 p, then the tile's sum to l; row_sum(): 2.
           .depth_l = kWarpKeys / 4 + tiles + 2,
           .u_a = 0x1p-24,

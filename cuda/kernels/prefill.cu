@@ -109,10 +109,13 @@ LaunchTimes time(const Problem& problem, const RunConfig&, const TensorSet& inpu
 
 Descriptor descriptor(const Problem& p, Index) {
   const Index tiles = key_tiles(p.visible_keys(p.Sq - 1), kBlockK);
+  const Index chain_pv = kBlockK / 16 * tiles;  // accumulate(): one mma per 16 keys
   return {
-      .u_acc = 0x1p-23,                                  // mma.sync may truncate
-      .depth_qk = score_width(capacity_of(p)) / 16 + 1,  // score(): one mma per 16 columns
-      .depth_pv = kBlockK / 16 * tiles + 1,              // accumulate(): one mma per 16 keys
+      .u_acc = 0x1p-23,  // mma.sync may truncate
+      .depth_qk = kMmaDepth * score_chain(p),
+      .chain_qk = score_chain(p),
+      .depth_pv = kMmaDepth * chain_pv,
+      .chain_pv = chain_pv,
       // softmax_step(): a lane adds 16 of a tile's 64 p, then the tile's sum to l; row_sum(): 2.
       .depth_l = kBlockK / 4 + tiles + 2,
       .u_a = 0x1p-24,

@@ -124,14 +124,17 @@ TEST_CASE("descriptors count what the kernels do", "[kernels]") {
   const Problem p =
       parse_problem("mha B=1 Sq=200 Sk=300 H=1 D=72 Dv=40 dtype=fp16 mask=causal_top_left");
   const Descriptor prefill = emulated("prefill").descriptor(p, 1);
-  CHECK(prefill.depth_qk == 9);          // capacity 128: eight mma, and one more
-  CHECK(prefill.depth_pv == 17);         // 200 visible keys in 4 tiles of 4 mma
+  CHECK(prefill.chain_qk == 8);       // capacity 128: eight mma
+  CHECK(prefill.depth_qk == 8 * 17);  // of sixteen products and the accumulator each
+  CHECK(prefill.chain_pv == 16);      // 200 visible keys in 4 tiles of 4 mma
+  CHECK(prefill.depth_pv == 16 * 17);
   CHECK(prefill.depth_l == 16 + 4 + 2);  // a lane's 16 p of a tile, 4 tiles, 2 shuffles
   CHECK(prefill.block_k == 64);
   CHECK(prefill.splits == 1);
   CHECK(prefill.p_type == Dtype::fp16);
   const Descriptor decode = emulated("decode").descriptor(p, 2);
-  CHECK(decode.depth_pv == 3 + 1);  // 5 tiles in 2 splits: at most 3, one mma a warp each
+  CHECK(decode.chain_pv == 3);  // 5 tiles in 2 splits: at most 3, one mma a warp each
+  CHECK(decode.depth_pv == 3 * 17);
   CHECK(decode.depth_l == 4 + 3 + 2);
   CHECK(decode.block_k == 16);
   CHECK(decode.splits == 8);  // four warps a split

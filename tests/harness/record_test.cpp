@@ -19,8 +19,8 @@ TEST_CASE("a record survives its line of JSON, infinities and NaN included") {
   record.judgement.metrics.rho = kInfinity;
   record.judgement.metrics.hard_ratio = 0.1;
   record.judgement.worst = {{"lse", {0, 1, 0}, -kInfinity, std::nan(""), 0.5}};
-  record.descriptor =
-      Descriptor{0x1p-23, 5, 9, 20, 0x1p-24, 0x1p-22, Dtype::bf16, true, 64, 3, Dtype::bf16};
+  record.descriptor = Descriptor{0x1p-23, 85,          5,    153, 9, 20,         0x1p-24,
+                                 0x1p-22, Dtype::bf16, true, 64,  3, Dtype::bf16};
   const std::string line = to_json(record);
   CHECK(line.find('\n') == std::string::npos);
   const Record back = parse_record(line);

@@ -191,8 +191,10 @@ Descriptor descriptor_of(const Problem& p, const Options& o) {
   const Index blocks = (split + o.block_k - 1) / o.block_k;
   const Index steps = o.truncating_mma ? blocks * ((o.block_k + 15) / 16) : split;
   return {.u_acc = o.truncating_mma ? 0x1p-23 : 0x1p-24,
-          .depth_qk = o.truncating_mma ? (p.D + 15) / 16 + 1 : p.D,
-          .depth_pv = steps + 1,
+          .depth_qk = o.truncating_mma ? 17 * ((p.D + 15) / 16) : p.D,
+          .chain_qk = o.truncating_mma ? (p.D + 15) / 16 : p.D,
+          .depth_pv = o.truncating_mma ? 17 * steps : steps,
+          .chain_pv = steps,
           .depth_l = split + 1,
           .u_a = 0x1p-24,
           .u_exp = 0x1p-22,

@@ -48,7 +48,9 @@ inline Truth truth(const Problem& p, const Values& v) {
 inline Descriptor silent() {
   return {.u_acc = 0,
           .depth_qk = 8,
+          .chain_qk = 4,
           .depth_pv = 8,
+          .chain_pv = 4,
           .depth_l = 8,
           .u_a = 0,
           .u_exp = 0,
