@@ -149,16 +149,6 @@ Verdict parse_verdict(std::string_view text) {
 }
 Check parse_check(std::string_view text) { return parse_name<Check>("check", kChecks, text); }
 
-std::string print(const Element& element) {
-  const std::string_view letters = element.tensor == "lse" ? "bhi" : "bihd";
-  std::string index;
-  for (std::size_t axis = 0; axis < element.index.size() && axis < letters.size(); ++axis)
-    index += concat(axis ? "," : "", letters[axis], '=', element.index[axis]);
-  const double got = std::isnan(element.got) ? std::abs(element.got) : element.got;  // no "-nan"
-  return concat(element.tensor, '[', index, "] got ", got, " want ", element.want, " bound ",
-                element.bound);
-}
-
 Judgement judge(const Problem& p, const Truth& truth, const Descriptor& d,
                 const TensorSet& outputs) {
   check_tensor(outputs, "o", {p.B, p.Sq, p.H, p.Dv}, {d.o_type});

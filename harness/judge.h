@@ -59,7 +59,9 @@ struct Element {
   double got, want, bound;   ///< bound: of the check that failed, or the hard bound
 };
 
-/// `o[b=0,i=0,h=3,d=17] got 0.41406 want 0.40613 bound 0.00241`
+/// `o[b=0,i=0,h=3,d=17] got 0.41406 want 0.40613 error 0.00793, 3.29 x bound 0.00241`, with as many
+/// digits as it takes to see the difference; `..., must be exact` where the bound is 0 and
+/// `..., must be finite` for a NaN or an infinity that the truth has not.
 std::string print(const Element&);
 
 struct Judgement {

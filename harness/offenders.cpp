@@ -63,13 +63,38 @@ struct Axis {
   }
 };
 
-std::string hint_of(const std::vector<Axis>& axes, Index failing, Index total) {
-  if (failing == total) return total > 1 ? "every element" : "";
-  std::string hint;
-  for (const Axis& axis : axes)
-    if (const std::string part = axis.part(); !part.empty())
-      hint += concat(hint.empty() ? "only " : ", ", part);
-  return hint;
+/// What a check refuses of one tensor.
+struct Refused {
+  std::string_view tensor;
+  Index failing = 0, total;
+  std::vector<Axis> axes;
+
+  void add(std::initializer_list<Index> place) {
+    ++failing;
+    auto axis = axes.begin();
+    for (const Index index : place) ++(axis++)->failing[static_cast<std::size_t>(index)];
+  }
+
+  /// "every element", "only head h=3, rows i >= 64", "none", or empty.
+  std::string hint() const {
+    if (failing == 0) return "none";
+    if (failing == total) return total > 1 ? "every element" : "";
+    std::string text;
+    for (const Axis& axis : axes)
+      if (const std::string part = axis.part(); !part.empty())
+        text += concat(text.empty() ? "only " : ", ", part);
+    return text;
+  }
+};
+
+/// Of a check that asks both tensors: "every element of o; none of lse", "only head h=3".
+std::string hint_of(const Refused& o, const Refused& lse) {
+  const std::string of_o = o.hint(), of_lse = lse.hint();
+  if (of_o == of_lse) return of_o == "every element" ? "every element of o and lse" : of_o;
+  std::string text;
+  for (const auto& [hint, tensor] : {std::pair{of_o, o.tensor}, {of_lse, lse.tensor}})
+    if (!hint.empty()) text += concat(text.empty() ? "" : "; ", hint, " of ", tensor);
+  return text;
 }
 
 }  // namespace
@@ -80,30 +105,33 @@ Offenders find_offenders(const Problem& p, const Truth& truth, const Descriptor&
                        Index extent) {
     return Axis{noun, plural, letter, std::vector<Index>(static_cast<std::size_t>(extent))};
   };
-  std::vector<Axis> axes{axis("batch entry", "batch entries", "b", p.B),
-                         axis("row", "rows", "i", p.Sq), axis("head", "heads", "h", p.H),
-                         axis("channel", "channels", "d", p.Dv)};
+  const Axis b = axis("batch entry", "batch entries", "b", p.B), i = axis("row", "rows", "i", p.Sq),
+             h = axis("head", "heads", "h", p.H), channel = axis("channel", "channels", "d", p.Dv);
+  const Index rows = p.B * p.Sq * p.H;
+  Refused o{.tensor = "o", .total = rows * p.Dv, .axes = {b, i, h, channel}};
+  Refused lse{.tensor = "lse", .total = rows, .axes = {b, i, h}};
   RowReader reader(p, truth, descriptor, outputs, exact);
   WorstList worst;
   Offenders found;
-  for (Index n = 0; n < p.B * p.Sq * p.H; ++n) {
+  for (Index n = 0; n < rows; ++n) {
     const ComparedRow& row = reader.read(n);
     for (Index d = -1; d < p.Dv; ++d) {
       const double ratio = refused(row, check, d);
       if (ratio < 0) continue;
-      ++found.failing;
       worst.add({ratio, n, d});
-      for (const auto& [place, index] : {std::pair{0, row.b}, {1, row.i}, {2, row.h}, {3, d}})
-        if (index >= 0)
-          ++axes[static_cast<std::size_t>(place)].failing[static_cast<std::size_t>(index)];
+      if (d < 0)
+        lse.add({row.b, row.i, row.h});
+      else
+        o.add({row.b, row.i, row.h, d});
     }
   }
-  const Index rows = p.B * p.Sq * p.H, elements = rows * p.Dv;
   const bool both = check == Check::nonfinite || check == Check::exact;
-  found.total = is_of_lse(check) ? rows : both ? elements + rows : elements;
+  const Refused& asked = o.failing > 0 ? o : lse;
+  found.failing = o.failing + lse.failing;
+  found.total = both ? o.total + lse.total : asked.total;
+  found.hint = both ? hint_of(o, lse) : asked.hint();
   for (const Offender& offender : worst.list())
     found.worst.push_back(element_of(reader.read(offender.row), check, offender.d));
-  found.hint = hint_of(axes, found.failing, found.total);
   return found;
 }
 

@@ -12,7 +12,8 @@ namespace attest {
 struct Offenders {
   std::vector<Element> worst;  ///< up to 8, worst error / bound first
   Index failing = 0, total = 0;
-  std::string hint;  ///< what the places have in common, such as "only head h=3"; or empty
+  std::string hint;  ///< what the places have in common: "only head h=3", "every element of o; none
+                     ///< of lse"; or empty
 };
 
 /// Finds the elements that an element-wise check (nonfinite to stat_bound) refuses.

@@ -1,150 +1,11 @@
-#include "harness/judge.h"
-
+// The judge's verdicts on outputs that a test has damaged.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
-#include "cases/error.h"
-#include "harness/inputs.h"
 #include "tests/catch.h"
-#include "tests/harness/simulated_kernel.h"
-#include "tests/harness/truth_by_hand.h"
+#include "tests/harness/judged_run.h"
 
-using namespace attest;
-using simulated::Defect;
-
-namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-/// A problem with its truth and the outputs of a simulated kernel, which a test may then damage.
-struct Run {
-  Problem problem;
-  Truth truth;
-  Descriptor descriptor;
-  TensorSet outputs;
-
-  Run(const std::string& text, Defect defect = Defect::none, Index splits = 1)
-      : problem(parse_problem(text)) {
-    const TensorSet inputs = make_inputs(problem);
-    simulated::Options options = simulated::options_for(problem);
-    options.defect = defect;
-    options.splits = splits;
-    truth = simulated::truth_of(problem, inputs);
-    descriptor = simulated::descriptor_of(problem, options);
-    outputs = simulated::run(problem, inputs, options);
-  }
-
-  Judgement judged() const { return judge(problem, truth, descriptor, outputs); }
-
-  Index at(Index b, Index i, Index h, Index d) const {
-    const Problem& p = problem;
-    return ((b * p.Sq + i) * p.H + h) * p.Dv + d;
-  }
-  double o(Index n) const { return outputs.at("o").value(n); }
-  void set_o(Index n, double value) { by_hand::poke(outputs.at("o"), n, value); }
-};
-
-const std::string kCausal = "mha B=1 Sq=48 Sk=160 H=4 D=64 mask=causal dtype=bf16 seed=3";
-
-std::string with_fill(std::string_view fill) { return concat(kCausal, " fill=", fill); }
-
-Check check_of(const std::string& text, Defect defect, Index splits = 1) {
-  CAPTURE(text);
-  const Judgement j = Run(text, defect, splits).judged();
-  CHECK(j.verdict == Verdict::fail);
-  return j.check;
-}
-
-/// Runs healthy kernels of every type over every fill; `each` looks at what is judged.
-template <class Each>
-void for_healthy_kernels(const std::string& shape, Each each) {
-  for (const FillInfo& fill : fills())
-    for (const char* dtype : {"bf16", "fp16", "fp32"})
-      for (const Index splits : {1, 3})
-        for (const bool wide_o : {false, true}) {
-          const Problem p = parse_problem(concat(shape, " dtype=", dtype, " fill=", fill.name));
-          if (wide_o && p.dtype == Dtype::fp32) continue;
-          const TensorSet inputs = make_inputs(p);
-          simulated::Options options = simulated::options_for(p);
-          options.splits = splits;
-          if (wide_o) options.o_type = Dtype::fp32;
-          const Descriptor descriptor = simulated::descriptor_of(p, options);
-          CAPTURE(print(p), splits, wide_o);
-          each(judge(p, simulated::truth_of(p, inputs), descriptor,
-                     simulated::run(p, inputs, options)));
-        }
-}
-
-}  // namespace
-
-TEST_CASE("healthy kernels pass every fill, and come close enough to the bound to mean something") {
-  for (const char* shape :
-       {"mha B=1 Sq=24 Sk=40 H=2 D=64 mask=causal", "gqa B=2 Sq=5 Sk=65 H=4 G=2 D=32",
-        "mqa B=1 Sq=1 Sk=200 H=8 D=64", "mha B=1 Sq=40 Sk=3 H=2 D=96",
-        "mha B=1 Sq=9 Sk=4 H=2 D=32 mask=causal", "mha B=1 Sq=1 Sk=1 H=1 D=16"}) {
-    double largest = 0;
-    for_healthy_kernels(shape, [&](const Judgement& j) {
-      CAPTURE(j.message);
-      CHECK(j.verdict == Verdict::pass);
-      CHECK(j.metrics.hard_ratio < 1);
-      CHECK(j.metrics.lse_ratio < 1);
-      largest = std::max(largest, j.metrics.hard_ratio);
-    });
-    if (parse_problem(concat(shape, " dtype=bf16")).Sk > 1) CHECK(largest > 0.5);
-  }
-}
-
-TEST_CASE("rho of healthy kernels is near 1 where the roundings of p and o dominate") {
-  for (const char* fill : {"normal", "um11", "flat", "onehot"}) {
-    const Metrics m = Run(with_fill(fill)).judged().metrics;
-    CAPTURE(fill);
-    CHECK(m.rho > 0.85);
-    CHECK(m.rho < 1.15);
-  }
-}
-
-TEST_CASE("truncating p leans the errors") {
-  CHECK(check_of(with_fill("normal"), Defect::p_truncated) == Check::rho);
-  CHECK(check_of(with_fill("flat"), Defect::p_truncated) == Check::bias);
-  CHECK(check_of(with_fill("onehot"), Defect::p_truncated) == Check::hard_bound);
-}
-
-TEST_CASE("errors of the exponential and the row sum show in lse alone") {
-  CHECK(check_of(with_fill("normal"), Defect::l_too_large) == Check::lse_bound);
-  CHECK(check_of(with_fill("normal"), Defect::exp_slope) == Check::lse_bound);
-  CHECK(check_of(with_fill("peaked"), Defect::exp_slope) == Check::lse_stat);
-}
-
-TEST_CASE("a row sum of rounded p fails unless the descriptor declares it") {
-  Run run(with_fill("normal"), Defect::l_from_rounded_p);
-  CHECK(run.judged().check == Check::lse_bound);
-  run.descriptor.l_from_rounded_p = true;
-  CHECK(run.judged().verdict == Verdict::pass);
-}
-
-TEST_CASE(
-    "a dropped key, a missed rescale and a plain average break the hard bound on most fills") {
-  for (const char* fill : {"normal", "peaked", "bigneg", "ascend", "onehot", "outlier"}) {
-    CHECK(check_of(with_fill(fill), Defect::drop_last_key) == Check::hard_bound);
-    CHECK(check_of(with_fill(fill), Defect::no_rescale) == Check::hard_bound);
-    CHECK(check_of(with_fill(fill), Defect::plain_average, 3) == Check::hard_bound);
-  }
-}
-
-TEST_CASE("independent roundings do not explain what the hard bound lets pass") {
-  CHECK(check_of(with_fill("flat"), Defect::no_rescale) == Check::stat_bound);
-}
-
-TEST_CASE("a bf16 accumulator exceeds the variance of the declared roundings") {
-  CHECK(check_of(with_fill("normal"), Defect::bf16_accumulator) == Check::rho);
-  CHECK(check_of(with_fill("outlier"), Defect::bf16_accumulator) == Check::hard_bound);
-}
-
-TEST_CASE("a running maximum that starts at 0 is seen where all scores are far below") {
-  CHECK(check_of(with_fill("bigneg"), Defect::unshifted) == Check::nonfinite);
-}
+using namespace judged;
 
 TEST_CASE("needle demands equality") {
   CHECK(Run(with_fill("needle")).judged().verdict == Verdict::pass);
@@ -214,30 +75,6 @@ TEST_CASE("an element off by 2 percent, a zero and two swapped rows break the ha
   const Judgement j = run.judged();
   CHECK(j.check == Check::hard_bound);
   CHECK(j.message.find("only rows i=10..11, head h=0") != std::string::npos);
-}
-
-TEST_CASE("the message says what failing elements have in common") {
-  Run run(kCausal);
-  for (Index i = 0; i < run.problem.Sq; ++i)
-    for (Index d = 0; d < run.problem.Dv; ++d) run.set_o(run.at(0, i, 3, d), 7);
-  CHECK(run.judged().message.find("; only head h=3") != std::string::npos);
-
-  Run shifted(kCausal);
-  for (float& lse : shifted.outputs.at("lse").as<float>()) lse += 1;
-  const Judgement j = shifted.judged();
-  CHECK(j.check == Check::lse_bound);
-  CHECK(j.failing == 48 * 4);
-  CHECK(j.message.find("every element; o is within its bound") != std::string::npos);
-}
-
-TEST_CASE("an lse that is wrong in one row is named by batch, head and row") {
-  Run run("mha B=2 Sq=3 Sk=20 H=2 D=16 dtype=bf16");
-  run.outputs.at("lse").as<float>()[11] += 0.01F;  // the last one
-  const Judgement j = run.judged();
-  CHECK(j.check == Check::lse_bound);
-  CHECK(j.message.rfind("lse[b=1,h=1,i=2] got ", 0) == 0);
-  run.outputs.at("lse").as<float>()[11] = static_cast<float>(kNan);
-  CHECK(run.judged().check == Check::nonfinite);
 }
 
 TEST_CASE("rows that see no key are judged exactly, and alone count as trusted") {
@@ -336,15 +173,6 @@ TEST_CASE("a diffuse error on a coherent fill exceeds the gate on error over sum
   CHECK(j.check == Check::nmse);
 }
 
-TEST_CASE("up to eight worst elements are reported, pass or fail") {
-  const Judgement pass = Run(kCausal).judged();
-  CHECK(pass.worst.size() == 8);
-  CHECK(pass.metrics.hard_median > 0);
-  CHECK(pass.metrics.hard_median < pass.metrics.hard_ratio);
-  CHECK(pass.metrics.ulp_p99 <= pass.metrics.ulp_max * 1.032);
-  CHECK(Run(kCausal, Defect::drop_last_key).judged().worst.size() == 8);
-}
-
 TEST_CASE("outputs of another shape or type are refused") {
   Run run("mha B=1 Sq=3 Sk=8 H=2 D=32 dtype=bf16");
   Descriptor fp32 = run.descriptor;
@@ -355,16 +183,10 @@ TEST_CASE("outputs of another shape or type are refused") {
   CHECK_THROWS_AS(judge(run.problem, run.truth, run.descriptor, no_lse), Error);
 }
 
-TEST_CASE("an element prints with its letters") {
-  CHECK(print(Element{"o", {0, 0, 3, 17}, 0.41406, 0.40613, 0.00241}) ==
-        "o[b=0,i=0,h=3,d=17] got 0.41406 want 0.40613 bound 0.00241");
-  CHECK(print(Element{"lse", {1, 2, 3}, 1, 2, 0.5}) == "lse[b=1,h=2,i=3] got 1 want 2 bound 0.5");
-}
-
 TEST_CASE("names of verdicts and checks can be read back") {
   for (int n = 0; n < 8; ++n)
     CHECK(parse_verdict(name(static_cast<Verdict>(n))) == static_cast<Verdict>(n));
-  for (int n = 0; n < 11; ++n)
+  for (int n = 0; n < 12; ++n)
     CHECK(parse_check(name(static_cast<Check>(n))) == static_cast<Check>(n));
   CHECK_THROWS_AS(parse_verdict("maybe"), Error);
 }
