@@ -38,9 +38,9 @@ int finish(const std::vector<Record>& records, ReportFolder& folder, const std::
   const bool emulated = std::any_of(records.begin(), records.end(), [](const Record& record) {
     return record.which.run.backend == Backend::emu && record.seconds.kernel > 0;
   });
-  const std::string text = text_report(records, emulated ? mma_probe_seconds() : 0);
-  folder.finish(records, text);
-  std::cout << text;
+  const double probe = emulated ? mma_probe_seconds() : 0;
+  folder.finish(records, text_report(records, Detail::full, probe));
+  std::cout << text_report(records, Detail::brief, probe);
   if (!report.empty()) std::cout << "report: " << report << '\n';
   return exit_code(summarize(records));
 }

@@ -30,8 +30,7 @@ std::string escape(std::string_view text) {
 std::string body(const Record& record) {
   std::string text = record.judgement.message + '\n';
   for (const Element& element : record.judgement.worst) text += print(element) + '\n';
-  text += "rerun: " + rerun_command(record.which) + '\n';
-  if (!record.dump.empty()) text += "replay: attest run --replay " + record.dump + '\n';
+  for (const std::string& line : reproducers(record)) text += line + '\n';
   return escape(text);
 }
 
@@ -68,11 +67,14 @@ void add(Suite& suite, const std::string& suite_name, const Record& record) {
   suite.cases +=
       fmt::format("    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", escape(suite_name),
                   escape(print(record.which)), record.seconds.total());
-  if (kind.empty())
-    suite.cases += "/>\n";
-  else
+  if (!kind.empty())
     suite.cases += fmt::format("><{0} message=\"{1}: {2}\">{3}</{0}></testcase>\n", kind,
-                               name(verdict), escape(record.judgement.message), body(record));
+                               verdict_of(record), escape(record.judgement.message), body(record));
+  else if (warns(record))
+    suite.cases += fmt::format("><system-out>WARN: {}</system-out></testcase>\n",
+                               escape(record.judgement.message));
+  else
+    suite.cases += "/>\n";
 }
 
 }  // namespace

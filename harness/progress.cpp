@@ -5,6 +5,11 @@
 #include <iostream>
 
 namespace attest {
+namespace {
+
+constexpr std::size_t kNamed = 10;  // failures by name; the others only count
+
+}  // namespace
 
 Progress::Progress(std::size_t total) : total_(total), terminal_(isatty(STDERR_FILENO) != 0) {}
 
@@ -13,9 +18,10 @@ void Progress::show(const Record& record) {
   const Verdict verdict = record.judgement.verdict;
   if (verdict != Verdict::pass && verdict != Verdict::skip && verdict != Verdict::xfail &&
       verdict != Verdict::not_run) {
-    ++bad_;
-    clear();
-    std::cerr << name(verdict) << "  " << print(record.which) << '\n';
+    if (++bad_ <= kNamed) {
+      clear();
+      std::cerr << verdict_of(record) << "  " << print(record.which) << '\n';
+    }
   }
   using namespace std::chrono_literals;
   const auto now = std::chrono::steady_clock::now();

@@ -8,7 +8,7 @@
 namespace attest {
 
 /// Progress of a run on stderr: one line that renews itself on a terminal, else a line every ten
-/// seconds; a case that fails is named at once.
+/// seconds; the first ten cases that fail are named at once.
 class Progress {
  public:
   explicit Progress(std::size_t total);

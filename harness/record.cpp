@@ -1,6 +1,9 @@
 #include "harness/record.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
+#include <filesystem>
 
 #include "cases/error.h"
 #include "harness/json.h"
@@ -155,6 +158,34 @@ Record record_of(const Json& json) {
   return record;
 }
 
+std::string rerun_by(std::string_view program, const Case& which) {
+  return concat(program, " run \"", print(which), '"');
+}
+
+/// A word as a shell reads it: quoted where it holds more than plain letters.
+std::string shell_word(const std::string& word) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) ||
+           std::string_view("/._-+=:,@%").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  if (std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+/// This program as a shell in the current folder finds it: `build/attest`, `./attest`, or the whole
+/// path where it lies elsewhere.
+std::string this_program() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path here = std::filesystem::current_path(error);
+  if (error || program.empty()) return "attest";
+  const std::string near = program.lexically_relative(here).string();
+  if (near.rfind("..", 0) == 0) return shell_word(program.string());
+  return shell_word(near.find('/') == std::string::npos ? "./" + near : near);
+}
+
 }  // namespace
 
 std::string_view name(CrashReason reason) { return kReasons[static_cast<std::size_t>(reason)]; }
@@ -182,6 +213,24 @@ Record unfinished(const Case& which, Verdict verdict, std::string message, Crash
   return record;
 }
 
-std::string rerun_command(const Case& which) { return concat("attest run \"", print(which), '"'); }
+bool warns(const Record& record) {
+  return record.judgement.warn && record.judgement.verdict == Verdict::pass;
+}
+
+std::string verdict_of(const Record& record) {
+  const Judgement& j = record.judgement;
+  const std::string_view cause = j.check != Check::none ? name(j.check) : name(record.crash);
+  return cause == "none" ? std::string(name(j.verdict)) : concat(name(j.verdict), '(', cause, ')');
+}
+
+std::string rerun_command(const Case& which) { return rerun_by("attest", which); }
+
+std::vector<std::string> reproducers(const Record& record) {
+  const std::string program = this_program();
+  std::vector<std::string> lines = {concat("rerun: ", rerun_by(program, record.which))};
+  if (!record.dump.empty())
+    lines.push_back(concat("replay: ", program, " run --replay ", shell_word(record.dump)));
+  return lines;
+}
 
 }  // namespace attest

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cases/case.h"
 #include "cases/descriptor.h"
@@ -42,7 +43,17 @@ Record parse_record(std::string_view json);
 /// A record for a case that did not run to its end.
 Record unfinished(const Case&, Verdict, std::string message, CrashReason = CrashReason::none);
 
+/// Whether the case passed with a warning.
+bool warns(const Record&);
+
+/// The verdict with what it rests on: "FAIL(hard_bound)", "CRASH(deadlock)", "PASS".
+std::string verdict_of(const Record&);
+
 /// The command that runs this case again.
 std::string rerun_command(const Case&);
+
+/// `rerun: <command>` and, where a dump was written, `replay: <command>`, each a line that can be
+/// pasted into a shell in the current folder: they name this very program.
+std::vector<std::string> reproducers(const Record&);
 
 }  // namespace attest

@@ -24,8 +24,10 @@ struct Summary {
   std::array<std::size_t, 8> count{};  ///< by Verdict
   double worst_ratio = 0;              ///< largest error / bound over all trusted cases
   std::string worst_case;
-  Timing seconds;  ///< sums over cases
+  std::size_t warned = 0;  ///< of the passed cases, those with a warning
+  Timing seconds;          ///< sums over cases
 
+  void add(const Record&);
   std::size_t of(Verdict verdict) const { return count[static_cast<std::size_t>(verdict)]; }
   std::size_t total() const;
 };
@@ -36,12 +38,17 @@ Summary summarize(const std::vector<Record>&);
 ExitCode exit_code(const Summary&);
 
 /// `PASS 192   FAIL 0   SKIP 0   UNTRUSTED 0     worst: 0.41 of bound at <case>`; other verdicts
-/// appear where they occur.
+/// and `WARN 3` appear where they occur.
 std::string total_line(const Summary&);
 
-/// A table with one row per variant, kernel and device, and one line for every case that did not
-/// pass or skip. probe: seconds of the emulator's mma probe (cuda/simt/probe.h) on this machine; the
-/// kernels' time is also told in it. 0: it is not.
-std::string text_report(const std::vector<Record>&, double probe = 0);
+/// How much text_report() says: `full` adds a line for every case that warns, did not run or fails
+/// beyond the first ten.
+enum class Detail { brief, full };
+
+/// The ten smallest problems that failed in full and what all failures have in common, the same of
+/// untrusted ones, one line for each reason to skip, a table with one row per variant, kernel and
+/// device, and the total line. probe: seconds of the emulator's mma probe (cuda/simt/probe.h) on
+/// this machine; the kernels' time is also told in it. 0: it is not.
+std::string text_report(const std::vector<Record>&, Detail, double probe = 0);
 
 }  // namespace attest

@@ -1,6 +1,7 @@
 #include "harness/record.h"
 
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include "cases/error.h"
@@ -45,4 +46,35 @@ TEST_CASE("a line that is no record is an infrastructure error") {
     CAPTURE(line);
     CHECK_THROWS_AS(parse_record(line), InfraError);
   }
+}
+
+TEST_CASE("reproducers name this program as the current folder finds it") {
+  namespace fs = std::filesystem;
+  const fs::path before = fs::current_path(), program = fs::read_symlink("/proc/self/exe");
+  Record record = unfinished(kCase, Verdict::fail, "far off");
+  const auto first_word = [&](const fs::path& folder) {
+    fs::current_path(folder);
+    const std::string line = reproducers(record).front();
+    fs::current_path(before);
+    return line.substr(0, line.find(" run \"mha B=1 Sq=1 Sk=9 "));
+  };
+  const fs::path folder = program.parent_path();
+  CHECK(first_word(folder) == "rerun: ./" + program.filename().string());
+  CHECK(first_word(folder.parent_path()) ==
+        "rerun: " + (folder.filename() / program.filename()).string());
+  CHECK(first_word("/proc") == "rerun: " + program.string());
+  CHECK(reproducers(record).size() == 1);
+
+  record.dump = "report/it's.h5";
+  const std::string replay = reproducers(record).at(1);
+  CHECK(replay.substr(replay.find(" run ")) == " run --replay 'report/it'\\''s.h5'");
+}
+
+TEST_CASE("a verdict names what it rests on") {
+  Record record = unfinished(kCase, Verdict::crash, "", CrashReason::deadlock);
+  CHECK(verdict_of(record) == "CRASH(deadlock)");
+  record = unfinished(kCase, Verdict::fail, "");
+  record.judgement.check = Check::rho_row;
+  CHECK(verdict_of(record) == "FAIL(rho_row)");
+  CHECK(verdict_of(unfinished(kCase, Verdict::pass, "")) == "PASS");
 }

@@ -99,10 +99,14 @@ TEST_CASE("a selection that keeps nothing is exit code 5, never 0") {
 }
 
 TEST_CASE("a case that no kernel supports is skipped with its reason, and nothing ran") {
-  const Result result = attest("run 'mha B=1 Sq=1 Sk=1 H=1 D=60 dtype=bf16' --report /tmp/none-x");
+  const Scratch scratch;
+  const Result result =
+      attest("run 'mha B=1 Sq=1 Sk=1 H=1 D=60 dtype=bf16' --report " + (scratch / "report"));
   CHECK(result.exit_code == 5);
-  CHECK_THAT(result.output, Catch::Contains("SKIP 1"));
-  fs::remove_all("/tmp/none-x");
+  CHECK_THAT(result.output, Catch::Contains("PASS 0   FAIL 0   SKIP 1"));
+  const std::string reason = "SKIP 1  prefill: D must be a multiple of 8, got D=60 (mha B=1 ";
+  CHECK_THAT(result.output, Catch::Contains(reason));
+  CHECK_THAT(slurp(scratch / "report/summary.txt"), Catch::Contains(reason));
 }
 
 TEST_CASE("the report folder holds every format, and standard output names it") {
@@ -155,8 +159,9 @@ TEST_CASE("a report that cannot be written is an infrastructure error") {
 
 TEST_CASE("an interrupted run ends with exit code 3 and says what did not run") {
   const Scratch scratch;
-  const Result result = shell("timeout --signal=INT 1 " + kAttest + " run --jobs 1 --report " +
-                              (scratch / "report") + "; echo code $?");
-  CHECK_THAT(result.output, Catch::Contains("NOT_RUN"));
+  const Result result = shell("timeout --preserve-status --signal=INT 1 " + kAttest +
+                              " run --jobs 1 --report " + (scratch / "report"));
+  CHECK(result.exit_code == 3);
+  CHECK_THAT(result.output, Catch::Contains("  run: was interrupted before this case ended"));
   CHECK_THAT(slurp(scratch / "report/results.jsonl"), Catch::Contains("NOT_RUN"));
 }
