@@ -27,11 +27,14 @@ struct ScratchFolder {
   }
 };
 
+/// The Python that the build was configured with, else the one on PATH.
+const char* python() { return access(ATTEST_PYTHON, X_OK) == 0 ? ATTEST_PYTHON : "python3"; }
+
 /// Seconds that h5py takes to write the arrays of `golden` again with the same filters, as the
-/// median of five runs; 0 where python3 or h5py is missing.
+/// median of five runs; 0 where Python or h5py is missing.
 double h5py_seconds(const fs::path& golden) {
-  const std::string command =
-      concat("python3 '", home(), "/golden/python/write_speed.py' '", golden.string(), "' 2>&1");
+  const std::string command = concat("'", python(), "' '", home(),
+                                     "/golden/python/write_speed.py' '", golden.string(), "' 2>&1");
   FILE* pipe = popen(command.c_str(), "r");
   if (!pipe) return 0;
   double seconds = 0;
@@ -63,12 +66,13 @@ void bench_golden() {
   });
   print_row("golden generation", fmt::format("{:.0f} MB/s", bytes / seconds * 1e-6),
             fmt::format("{:.0f} MiB, written, synced, read back and verified", bytes / (1 << 20)));
-  const double python = h5py_seconds(path);
-  if (python > 0)
-    print_row("golden generation against h5py", fmt::format("{:.2f} x", seconds / python),
+  const double h5py = h5py_seconds(path);
+  if (h5py > 0)
+    print_row("golden generation against h5py", fmt::format("{:.2f} x", seconds / h5py),
               "of the time h5py takes to write the same arrays with the same filters");
   else
-    print_row("golden generation against h5py", "skipped", "python3 with h5py was not found");
+    print_row("golden generation against h5py", "skipped",
+              concat(python(), " with h5py was not found"));
 }
 
 }  // namespace attest
