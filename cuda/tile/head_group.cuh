@@ -3,8 +3,7 @@
 // Which rows of the tensors a block works on. The R = H / G query heads that share key/value head g
 // are packed into one matrix of R Sq rows, so that a block reads each key once for all of them:
 //
-//   packed row n  =  query n / R of head g R + n % R                     (PackGQA in
-//   FlashAttention)
+//   packed row n  =  query n / R of head g R + n % R          (PackGQA in FlashAttention)
 
 #include <cstdint>
 
