@@ -42,7 +42,8 @@ std::string print(const Element& element) {
   const std::string text = fmt::format("{} got {} want {}", place_of(element), text_of(got, digits),
                                        text_of(want, digits));
   if (got == want) return text;
-  if (!finite) return text + (std::isfinite(want) ? ", must be finite" : ", must be equal");
+  if (std::isfinite(want) && !finite) return text + ", must be finite";
+  if (!finite) return fmt::format("{}, must be {}", text, want);
   if (element.bound == 0) return fmt::format("{} error {:.3g}, must be exact", text, error);
   return fmt::format("{} error {:.3g}, {:.4g} x bound {:.3g}", text, error,
                      std::abs(error) / element.bound, element.bound);

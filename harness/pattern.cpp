@@ -18,7 +18,7 @@ struct Key {
 
 std::string order_of_lengths(const Case& c) {
   const Problem& p = c.problem;
-  return p.Sq == 1 ? "1" : p.Sq < p.Sk ? "2 ... Sk-1" : p.Sq == p.Sk ? "Sk" : "above Sk";
+  return p.Sq == 1 ? "1" : p.Sq < p.Sk ? "2..Sk-1" : p.Sq == p.Sk ? "Sk" : ">Sk";
 }
 
 const Key kKeys[] = {

@@ -75,5 +75,5 @@ TEST_CASE("an element that has no room for an error says what it must be") {
   CHECK(print(Element{"o", {0, 0, 0, 1}, -kNan, 0.25, 0}) ==
         "o[b=0,i=0,h=0,d=1] got nan want 0.25, must be finite");
   CHECK(print(Element{"lse", {0, 0, 1}, -30000, -kInfinity, 0}) ==
-        "lse[b=0,h=0,i=1] got -30000 want -inf, must be equal");
+        "lse[b=0,h=0,i=1] got -30000 want -inf, must be -inf");
 }

@@ -41,7 +41,7 @@ TEST_CASE("passing cases that share the failures' values too are counted") {
   CHECK(failure_pattern(matrix([](const Case& c) {
           return c.problem.Sq > c.problem.Sk && c.problem.seed == 0 &&
                  (c.problem.fill != Fill::heavy || c.run.kernel == "decode");
-        })) == "all 27 failures have Sq=above Sk; of 63 passing cases 3 have that");
+        })) == "all 27 failures have Sq=>Sk; of 63 passing cases 3 have that");
 }
 
 TEST_CASE("no pattern is named where chance explains it, or nothing passes, or nothing fails") {
