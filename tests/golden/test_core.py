@@ -60,10 +60,30 @@ def logical_hash(file):
 
 def dims_of(problem):
     variant, *pairs = problem.split()
-    keys = dict(pair.split("=") for pair in pairs)
+    keys = dict(pair.split("=", 1) for pair in pairs)
     dims = {key: int(keys[key]) for key in ("B", "Sq", "Sk", "H", "G", "D")}
     dims["Dv"] = int(keys.get("Dv", dims["D"]))
     return variant, dims, keys
+
+
+def scale_of(variant, dims, keys):
+    """By the section `Layout` of schema.md."""
+    if variant != "mla":
+        return 1 / np.sqrt(dims["D"])
+    kind, _, members = keys.get("rope", "none").partition(":")
+    rope = dict(member.split(":") for member in members.split(",")) if kind == "yarn" else {}
+    stretch = 1 + 0.1 * float(rope.get("mscale_all_dim", 0)) * np.log(float(rope.get("factor", 1)))
+    Dr = int(keys["Dr"])
+    return stretch**2 / np.sqrt(int(keys.get("Dn", dims["D"] - Dr)) + Dr)
+
+
+def inputs_of(case, dims):
+    """q, k and v, those of absorbed MLA out of its latent cache."""
+    read = {name: case["inputs"][name][()].astype(np.float64) for name in case["inputs"]}
+    if "latent_cache" in read:
+        k = read["latent_cache"][:, :, None]
+        return read["q"], k, k[..., :dims["Dv"]]
+    return read["q"], read["k"], read["v"]
 
 
 def visible(mask, dims, i):
@@ -71,14 +91,14 @@ def visible(mask, dims, i):
     return min(max(n[mask], 0), dims["Sk"])
 
 
-def row_of(q, k, v, D):
+def row_of(q, k, v, scale):
     """Outputs and conditioning of one row with keys k [n, D], v [n, Dv], n > 0."""
-    s = k @ q / np.sqrt(D)
+    s = scale * (k @ q)
     m = s.max()
     p = np.exp(s - m)
     total = p.sum()
     P = p / total
-    a = np.linalg.norm(q) * np.linalg.norm(k, axis=1) / np.sqrt(D)
+    a = scale * np.linalg.norm(q) * np.linalg.norm(k, axis=1)
     binade = np.where(p >= 2.0**-1022, np.exp2(np.frexp(p)[1] - 1.0), 0) * (s < m)
     before = np.concatenate([[-np.inf], np.maximum.accumulate(s)[:-1]])
     return {
@@ -101,8 +121,9 @@ def row_of(q, k, v, D):
 
 def expected(case):
     """Every float64 tensor of a case from its inputs, by schema.md."""
-    _, dims, keys = dims_of(case.attrs["problem"].decode())
-    q, k, v = (case["inputs"][name][()].astype(np.float64) for name in "qkv")
+    variant, dims, keys = dims_of(case.attrs["problem"].decode())
+    q, k, v = inputs_of(case, dims)
+    scale = scale_of(variant, dims, keys)
     result = {path: np.zeros(dataset.shape) for path, dataset in tensors(case).items()
               if not path.startswith("inputs/")}
     for path in ("outputs/lse", "conditioning/row_max"):
@@ -111,7 +132,7 @@ def expected(case):
         n, g = visible(keys.get("mask", "none"), dims, i), h // (dims["H"] // dims["G"])
         if n == 0:
             continue
-        for path, value in row_of(q[b, i, h], k[b, :n, g], v[b, :n, g], dims["D"]).items():
+        for path, value in row_of(q[b, i, h], k[b, :n, g], v[b, :n, g], scale).items():
             result[path][(b, i, h) if np.ndim(value) else (b, h, i)] = value
     return result
 
@@ -148,12 +169,14 @@ class CoreTest(unittest.TestCase):
         elements = set("abs_mag abs_mag_a abs_mag_gap second_moment visible_abs_v".split())
         for case in self.cases.values():
             self.assertEqual(set(case), {"inputs", "outputs", "conditioning"})
-            self.assertEqual(set(case["inputs"]), set("qkv"))
+            absorbed = b"form=absorbed" in case.attrs["problem"]
+            self.assertEqual(set(case["inputs"]), {"q", "latent_cache"} if absorbed else set("qkv"))
             self.assertEqual(set(case["outputs"]), {"o", "lse"})
             self.assertEqual(set(case["conditioning"]), rows | elements)
             for path, dataset in tensors(case).items():
                 per_row = path.split("/")[1] in rows | {"lse"}
-                self.assertEqual(dataset.attrs["layout"], b"BHS" if per_row else b"BSHD")
+                layout = b"BHS" if per_row else b"BSC" if "latent" in path else b"BSHD"
+                self.assertEqual(dataset.attrs["layout"], layout)
                 if not path.startswith("inputs/"):
                     self.assertEqual(dataset.dtype, np.float64)
 
@@ -167,7 +190,7 @@ class CoreTest(unittest.TestCase):
 
     def test_the_cases_reach_what_they_are_there_for(self):
         parsed = [dims_of(problem) for problem in self.problems]
-        self.assertEqual({variant for variant, _, _ in parsed}, {"mha", "gqa", "mqa"})
+        self.assertEqual({variant for variant, _, _ in parsed}, {"mha", "gqa", "mqa", "mla"})
         for variant in ("mha", "gqa", "mqa"):
             keys = [k for v, _, k in parsed if v == variant]
             self.assertEqual({k["dtype"] for k in keys}, {"bf16", "fp16"})

@@ -29,6 +29,8 @@ constexpr std::string_view kHashed[] = {
     "seed=18446744073709551615",
     "mha B=1 Sq=2 Sk=300 H=1 D=8 dtype=fp64",
     "mha B=1 Sq=2 Sk=0 H=1 D=2 dtype=bf16",
+    "mla B=2 Sq=3 Sk=5 H=4 D=40 Dv=24 dtype=bf16 Dr=16 seed=3",
+    "mla B=2 Sq=3 Sk=5 H=4 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 seed=3",
 };
 
 /// `hash tensor problem`, one line for each tensor of each fill.
@@ -38,6 +40,7 @@ std::vector<std::string> hash_lines() {
     for (const FillInfo& fill : fills()) {
       Problem p = parse_problem(text);
       p.fill = fill.fill;
+      if (p.form == Form::absorbed && !fill.of_latent) continue;
       for (const Tensor& tensor : make_inputs(p))
         lines.push_back(concat(tensor.sha256(), ' ', tensor.name(), ' ', print(p)));
     }

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-DIMS = ("B", "Sq", "Sk", "H", "G", "D", "Dv")
+DIMS = ("B", "Sq", "Sk", "H", "G", "D", "Dv", "Dn", "Dr")
 
 # precision in bits, exponent of the smallest normal number, storage, torch's name
 FORMATS = {
@@ -26,12 +26,19 @@ FORMATS = {
 def parse_problem(text: str) -> dict:
     """The keys of a case string, with defaults filled in. It must be valid: this checks little."""
     variant, *pairs = text.split(" | ")[0].split()
-    problem = {"variant": variant, "mask": "none", "fill": "normal", "seed": 0}
+    problem = {
+        "variant": variant, "form": "expanded", "rope": "none", "mask": "none", "fill": "normal",
+        "seed": 0,
+    }
     for pair in pairs:
         key, value = pair.split("=", 1)
         problem[key] = int(value) if key in DIMS or key == "seed" else value
-    problem.setdefault("G", {"mha": problem["H"], "mqa": 1}.get(variant))
-    problem.setdefault("Dv", problem["D"])
+    absorbed = problem["form"] == "absorbed"
+    derived_g = {"mha": problem["H"], "mqa": 1, "mla": 1 if absorbed else problem["H"]}
+    problem.setdefault("G", derived_g.get(variant))
+    problem.setdefault("Dv", problem["D"] - problem["Dr"] if absorbed else problem["D"])
+    if variant == "mla":
+        problem.setdefault("Dn", problem["D"] - problem["Dr"])
     return problem
 
 
@@ -232,7 +239,8 @@ def encode(dtype: str, values: np.ndarray) -> np.ndarray:
 
 
 def regenerate(problem: str) -> dict:
-    """q [B,Sq,H,D], k [B,Sk,G,D], v [B,Sk,G,Dv] of a case string, by name.
+    """q [B,Sq,H,D], k [B,Sk,G,D], v [B,Sk,G,Dv] of a case string, by name; of absorbed MLA
+    q and latent_cache [B,Sk,D], which has the draws of k.
 
     float64, float32 and float16 arrays by the problem's dtype; for bf16 its bits as uint16.
     """
@@ -242,6 +250,8 @@ def regenerate(problem: str) -> dict:
         t = tensor(p, name)
         values = np.broadcast_to(np.asarray(recipe(t), np.float64), t.shape)
         tensors[name] = np.ascontiguousarray(encode(p["dtype"], values))
+        if p["form"] == "absorbed" and name == "k":
+            return {"q": tensors["q"], "latent_cache": tensors["k"][:, :, 0]}
     return tensors
 
 
