@@ -24,29 +24,32 @@ __device__ inline int warp_id() { return threadIdx.x / 32; }
 __device__ inline int fragment_row(int half) { return lane_id() / 4 + 8 * half; }
 __device__ inline int fragment_column(int tile) { return 8 * tile + lane_id() % 4 * 2; }
 
-/// q_r = rows first_row .. first_row + 15 of q_s as A operands, 16 columns each.
-template <class T, int kRows, int kD>
-__device__ inline void load_query(std::uint32_t (&q_r)[kD / 16][4], SharedTile<T, kRows, kD>& q_s,
-                                  int first_row) {
-  const int row = first_row + lane_id() % 16, chunk = lane_id() / 16;
+/// q_r = rows first_row .. first_row + 15 of q_s as A operands, 16 columns each, kSteps of them
+/// from first_column (a multiple of 16) on.
+template <int kSteps, class T, int kRows, int kD>
+__device__ inline void load_query(std::uint32_t (&q_r)[kSteps][4], SharedTile<T, kRows, kD>& q_s,
+                                  int first_row, int first_column = 0) {
+  const int row = first_row + lane_id() % 16, chunk = first_column / 8 + lane_id() / 16;
 #pragma unroll
-  for (int step = 0; step < kD / 16; ++step)
+  for (int step = 0; step < kSteps; ++step)
     simt::ldmatrix_x4(q_r[step], q_s.chunk(row, 2 * step + chunk));
 }
 
-/// s_r = q k^T for the 8 kTiles keys that start at row first_key of k_s.
-template <int kTiles, class T, int kRows, int kD>
-__device__ inline void score(float (&s_r)[kTiles][4], const std::uint32_t (&q_r)[kD / 16][4],
-                             SharedTile<T, kRows, kD>& k_s, int first_key) {
+/// s_r = q k^T for the 8 kTiles keys that start at row first_key of k_s, summed over the columns of
+/// q_r, which start at first_column of k_s.
+template <int kTiles, int kSteps, class T, int kRows, int kD>
+__device__ inline void score(float (&s_r)[kTiles][4], const std::uint32_t (&q_r)[kSteps][4],
+                             SharedTile<T, kRows, kD>& k_s, int first_key, int first_column = 0) {
   static_assert(kTiles % 2 == 0, "one ldmatrix fetches two tiles of keys");
   // Matrices of one ldmatrix: keys 0-7 | 0-7 | 8-15 | 8-15, columns 0-7 | 8-15 | 0-7 | 8-15.
-  const int key = first_key + lane_id() / 16 * 8 + lane_id() % 8, chunk = lane_id() / 8 % 2;
+  const int key = first_key + lane_id() / 16 * 8 + lane_id() % 8;
+  const int chunk = first_column / 8 + lane_id() / 8 % 2;
 #pragma unroll
   for (int j = 0; j < kTiles; ++j)
 #pragma unroll
     for (int e = 0; e < 4; ++e) s_r[j][e] = 0.0f;
 #pragma unroll
-  for (int step = 0; step < kD / 16; ++step) {
+  for (int step = 0; step < kSteps; ++step) {
     std::uint32_t k_r[kTiles / 2][4];
 #pragma unroll
     for (int j = 0; j < kTiles / 2; ++j)
@@ -55,12 +58,14 @@ __device__ inline void score(float (&s_r)[kTiles][4], const std::uint32_t (&q_r)
   }
 }
 
-/// o_r += p v for the 8 kTiles keys that start at row first_key of v_s. Rounds p to T, to nearest
-/// even: an accumulator of scores, packed in pairs, is the A operand as it stands.
-template <int kTiles, class T, int kRows, int kDv>
-__device__ inline void accumulate(float (&o_r)[kDv / 8][4], const float (&p_r)[kTiles][4],
-                                  SharedTile<T, kRows, kDv>& v_s, int first_key) {
-  const int key = first_key + lane_id() % 16, chunk = lane_id() / 16;
+/// o_r += p v for the 8 kTiles keys that start at row first_key of v_s and the 8 kColumnTiles
+/// columns that start at first_column (a multiple of 8). Rounds p to T, to nearest even: an
+/// accumulator of scores, packed in pairs, is the A operand as it stands.
+template <int kTiles, int kColumnTiles, class T, int kRows, int kDv>
+__device__ inline void accumulate(float (&o_r)[kColumnTiles][4], const float (&p_r)[kTiles][4],
+                                  SharedTile<T, kRows, kDv>& v_s, int first_key,
+                                  int first_column = 0) {
+  const int key = first_key + lane_id() % 16, chunk = first_column / 8 + lane_id() / 16;
 #pragma unroll
   for (int step = 0; step < kTiles / 2; ++step) {
     const auto& left = p_r[2 * step];
@@ -68,11 +73,11 @@ __device__ inline void accumulate(float (&o_r)[kDv / 8][4], const float (&p_r)[k
     const std::uint32_t a_r[4] = {simt::pack<T>(left[0], left[1]), simt::pack<T>(left[2], left[3]),
                                   simt::pack<T>(right[0], right[1]),
                                   simt::pack<T>(right[2], right[3])};
-    std::uint32_t v_r[kDv / 16][4];
+    std::uint32_t v_r[kColumnTiles / 2][4];
 #pragma unroll
-    for (int j = 0; j < kDv / 16; ++j)
+    for (int j = 0; j < kColumnTiles / 2; ++j)
       simt::ldmatrix_x4_trans(v_r[j], v_s.chunk(key + 16 * step, 2 * j + chunk));
-    simt::mma<kDv / 8, T>(o_r, a_r, v_r[0]);
+    simt::mma<kColumnTiles, T>(o_r, a_r, v_r[0]);
   }
 }
 
