@@ -1,6 +1,7 @@
 #include "cuda/kernels/attention_params.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numbers>
 
 #include "cases/error.h"
@@ -35,17 +36,28 @@ int score_width(Capacity capacity) {
 
 Index score_chain(const Problem& p) { return score_width(capacity_of(p)) / 16; }
 
-std::string check_attention(const Problem& p) {
-  if (p.form == Form::absorbed) return "form must be expanded, got absorbed";
+std::string check_rows(const Problem& p, Index max_D, Index max_Dv) {
   if (p.dtype != Dtype::bf16 && p.dtype != Dtype::fp16)
     return concat("dtype must be bf16 or fp16, got ", name(p.dtype));
   if (p.D % 8 != 0) return concat("D must be a multiple of 8, got D=", p.D);
   if (p.Dv % 8 != 0) return concat("Dv must be a multiple of 8, got Dv=", p.Dv);
-  if (p.D > 192) return concat("D must be at most 192, got D=", p.D);
-  if (p.Dv > 128) return concat("Dv must be at most 128, got Dv=", p.Dv);
+  if (p.D > max_D) return concat("D must be at most ", max_D, ", got D=", p.D);
+  if (p.Dv > max_Dv) return concat("Dv must be at most ", max_Dv, ", got Dv=", p.Dv);
   if (p.B * p.G > kMaxGrid)
     return concat("B * G must be at most ", kMaxGrid, ", got B=", p.B, " G=", p.G);
   return {};
+}
+
+std::string check_attention(const Problem& p) {
+  if (p.form == Form::absorbed) return "form must be expanded, got absorbed";
+  return check_rows(p, 192, 128);
+}
+
+double softmax_scale(const Problem& p) {
+  if (p.variant != Variant::mla) return 1.0 / std::sqrt(static_cast<double>(p.D));
+  // 1 without YaRN: nothing else has an mscale_all_dim.
+  const double mscale = 0.1 * p.rope.mscale_all_dim * std::log(p.rope.factor) + 1;
+  return mscale * mscale / std::sqrt(static_cast<double>(p.Dn + p.Dr));
 }
 
 AttentionParams attention_params(const Problem& p) {
@@ -63,7 +75,7 @@ AttentionParams attention_params(const Problem& p) {
   params.Dv = static_cast<int>(p.Dv);
   params.causal = p.mask != Mask::none;
   params.diagonal = p.mask == Mask::causal ? params.Sk - params.Sq : 0;
-  params.scale_log2 = static_cast<float>(p.scale() * std::numbers::log2e);
+  params.scale_log2 = static_cast<float>(softmax_scale(p) * std::numbers::log2e);
   return params;
 }
 

@@ -48,9 +48,17 @@ constexpr Index kMmaDepth = 17;
 /// Products of 16 columns that make a score: mma_tile.cuh, score().
 Index score_chain(const Problem&);
 
-/// Empty, or why no kernel of core attention runs the problem, such as "D must be a multiple of 8,
-/// got D=60".
+/// Empty, or why no kernel with tiles of these widths runs the problem, such as "D must be a
+/// multiple of 8, got D=60": elements have 16 bits, rows are whole chunks of 16 bytes.
+std::string check_rows(const Problem&, Index max_D, Index max_Dv);
+
+/// The same for the kernels that are given k and v and have a Capacity.
 std::string check_attention(const Problem&);
+
+/// What multiplies q k^T: 1 / sqrt(D). MLA scales by the width of a head before absorption, and by
+/// the share of YaRN's temperature that its rotary part does not carry, in either form:
+///     (1 + 0.1 mscale_all_dim ln(factor))^2 / sqrt(Dn + Dr)     (DeepSeek-V2; YaRN: factor > 1)
+double softmax_scale(const Problem&);
 
 /// Shapes, strides of contiguous tensors, mask and scale; the pointers are null.
 AttentionParams attention_params(const Problem&);
