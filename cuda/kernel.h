@@ -23,7 +23,8 @@ struct Kernel {
   /// Parts that the keys are cut into when `requested` (0: the kernel chooses) is asked for.
   Index (*splits)(const Problem&, Index requested);
 
-  /// inputs: q [B,Sq,H,D] k [B,Sk,G,D] v [B,Sk,G,Dv], contiguous, of problem.dtype.
+  /// inputs: q [B,Sq,H,D] k [B,Sk,G,D] v [B,Sk,G,Dv], contiguous, of problem.dtype; in absorbed
+  /// form q and latent_cache [B,Sk,D], whose first Dv columns are the values.
   /// outputs, allocated by the caller: o [B,Sq,H,Dv] of problem.dtype, lse [B,H,Sq] fp32, nats.
   /// Throws KernelFault when the emulator or the device reports misuse.
   void (*run)(const Problem&, const RunConfig&, const TensorSet& inputs, TensorSet& outputs);

@@ -1,0 +1,274 @@
+// Multi-latent attention of few queries, absorbed form (DeepSeek-V2, arXiv:2405.04434, sec. 2.1):
+// split-KV flash attention on the latent cache.
+//
+//   mla_decode_kernel    grid (tiles of 16 packed rows, splits, B)     block: 4 warps
+//
+//              kD              the split's keys, kBlockKeys at a time, through two stages
+//        +---+---+---+---+           +---------------+
+//   q_s  | 0 | 1 | 2 | 3 |     x     | 0   1   2   3 |  kD    warp w sums the scores of all keys
+//        +---+---+---+---+           +---------------+        over quarter w of the columns;
+//                                                             partial_s adds them up
+//                                    +---------------+
+//   p_r  [16, kBlockKeys]      x     | 0   1   2   3 |  kDv   and multiplies the whole p by
+//                                    +---------------+        quarter w of the values
+//   combine_kernel       merges the splits (tile/split_keys.cuh)
+//
+// The values of a key are its first Dv columns: a cache row is copied once and used twice. Softmax
+// is cheap beside widths of 576 and 512, so that each warp does it for all 16 rows: m, l and p are
+// the same in all warps and only scores are exchanged. Packed rows: tile/head_group.cuh, G = 1.
+// Shared memory: SharedPlan, 80 or 24 KiB, so that two blocks fit an SM of every architecture.
+// Math and symbols: reference/mla.cpp. Rounds p to T before p v; everything else is fp32.
+#include "cases/error.h"
+#include "cuda/kernel.h"
+#include "cuda/kernels/instance.h"
+#include "cuda/kernels/split_scratch.h"
+#include "cuda/simt/device_timing.h"
+#include "cuda/tile/head_group.cuh"
+#include "cuda/tile/mma_tile.cuh"
+#include "cuda/tile/softmax_step.cuh"
+#include "cuda/tile/split_keys.cuh"
+
+namespace attest::ATTEST_BACKEND {
+namespace {
+
+constexpr int kWarps = 4, kThreads = 32 * kWarps;
+constexpr int kBlockKeys = 32;
+constexpr int kKeyTiles = kBlockKeys / 8;  // of an accumulator of scores
+constexpr Index kMaxRows = 1024;           // packed rows; more is cheaper in expanded form
+
+/// Each warp's scores over its columns, kept as its lanes hold them: no bank conflicts.
+struct PartialScores {
+  struct alignas(16) Fragment {
+    float s[4];
+  };
+  Fragment fragments[kWarps][kKeyTiles][32];
+};
+
+template <class T, int kD>
+struct SharedPlan {
+  union {
+    SharedTile<T, kBlockKeys, kD> stages[2];
+    SharedTile<T, kWarpRows, kD> q;  // in registers before stage 0 fills
+  };
+  PartialScores partial;
+};
+
+/// Where the split's n-th tile goes; the first must leave q alone.
+template <class T, int kD>
+__device__ inline SharedTile<T, kBlockKeys, kD>& stage_of(SharedPlan<T, kD>& smem, int n) {
+  return smem.stages[(n + 1) % 2];
+}
+
+/// Starts the copy of a tile of the cache, as one group of cp.async. Keys from `end` on are zero:
+/// nobody sees them, and a NaN among them would outlive p = 0 in p v.
+template <class T, int kD>
+__device__ inline void prefetch(SharedTile<T, kBlockKeys, kD>& stage_s, const HeadGroup<T>& group,
+                                int tile, int end) {
+  KeyRows<T> keys_g = group.keys(tile * kBlockKeys);
+  keys_g.end = end;
+  copy_tile<kThreads>(stage_s, keys_g);
+  simt::cp_async_commit();
+}
+
+/// s_r = the sum of all warps' s_r, the same bits in each of them. Everyone must have passed a
+/// barrier since the last call.
+__device__ inline void sum_over_warps(float (&s_r)[kKeyTiles][4], PartialScores& partial_s) {
+  const int lane = lane_id();
+#pragma unroll
+  for (int j = 0; j < kKeyTiles; ++j)
+    partial_s.fragments[warp_id()][j][lane] = {{s_r[j][0], s_r[j][1], s_r[j][2], s_r[j][3]}};
+  __syncthreads();
+#pragma unroll
+  for (int j = 0; j < kKeyTiles; ++j) {
+    PartialScores::Fragment sum = partial_s.fragments[0][j][lane];
+#pragma unroll
+    for (int warp = 1; warp < kWarps; ++warp) {
+      const PartialScores::Fragment term = partial_s.fragments[warp][j][lane];
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sum.s[e] += term.s[e];
+    }
+#pragma unroll
+    for (int e = 0; e < 4; ++e) s_r[j][e] = sum.s[e];
+  }
+}
+
+/// Attends to the tiles; o is that of the warp's columns. The copies into smem.q are the caller's
+/// latest group of cp.async.
+template <int kDv, class T, int kD>
+__device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTiles tiles,
+                                                 const HeadGroup<T>& group, int block_row) {
+  const int score_column = warp_id() * (kD / kWarps), value_column = warp_id() * (kDv / kWarps);
+  const int visible[2] = {group.visible(block_row + fragment_row(0)),
+                          group.visible(block_row + fragment_row(1))};
+  const int last_row = min(block_row + kWarpRows, group.packed_rows()) - 1;
+  const int end = group.visible(last_row);  // of the keys that the block sees
+
+  if (tiles.first < tiles.end) prefetch(stage_of(smem, 0), group, tiles.first, end);
+  simt::cp_async_wait<0>();
+  __syncthreads();
+  std::uint32_t q_r[kD / kWarps / 16][4];
+  load_query(q_r, smem.q, 0, score_column);
+
+  auto result = RowResult<kDv / kWarps>::empty();
+  for (int tile = tiles.first; tile < tiles.end; ++tile) {
+    const int n = tile - tiles.first;
+    simt::cp_async_wait<0>();  // this thread's part of the tile has landed;
+    __syncthreads();           // all parts have; q_s, the other stage, partial_s: used by nobody
+    if (tile + 1 < tiles.end) prefetch(stage_of(smem, n + 1), group, tile + 1, end);
+
+    float s_r[kKeyTiles][4];
+    score(s_r, q_r, stage_of(smem, n), 0, score_column);
+    sum_over_warps(s_r, smem.partial);
+    if (tile >= tiles.unmasked) mask_scores(s_r, tile * kBlockKeys, visible);
+    softmax_step(s_r, result, group.p.scale_log2);
+    accumulate(result.o, s_r, stage_of(smem, n), 0, value_column);
+  }
+  sum_rows(result);
+  return result;
+}
+
+/// Stores the warp's columns of part_o; warp 0 stores part_m and part_l, which all warps know.
+template <int kColumns>
+__device__ inline void store_part(const SplitParams& p, const RowResult<kColumns>& result, int b,
+                                  int split, int block_row) {
+  const AttentionParams& a = p.attention;
+  const int first_column = warp_id() * kColumns;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = block_row + fragment_row(half);
+    if (row >= a.H * a.Sq) continue;
+    const std::int64_t index = part_index(p, b, split, row);
+    float* o_g = p.part_o + index * a.Dv + first_column;
+#pragma unroll
+    for (int j = 0; j < kColumns / 8; ++j) {
+      if (first_column + 8 * j >= a.Dv) continue;
+      o_g[fragment_column(j)] = result.o[j][2 * half];
+      o_g[fragment_column(j) + 1] = result.o[j][2 * half + 1];
+    }
+    if (warp_id() == 0 && lane_id() % 4 == 0) {
+      p.part_m[index] = result.m[half];
+      p.part_l[index] = result.l[half];
+    }
+  }
+}
+
+template <class T, int kD, int kDv>
+__global__ void __launch_bounds__(kThreads) mla_decode_kernel(const SplitParams p) {
+  static_assert(kD % (16 * kWarps) == 0 && kDv % (16 * kWarps) == 0, "a warp has whole mma");
+  auto& smem = *simt::dynamic_shared<SharedPlan<T, kD>>();
+  const int block_row = blockIdx.x * kWarpRows, split = blockIdx.y, b = blockIdx.z;
+  const HeadGroup<T> group{p.attention, b, 0};
+
+  copy_tile<kThreads>(smem.q, group.queries(block_row));
+  simt::cp_async_commit();
+  const KeyTiles tiles = tiles_of_split(visible_tiles(group, block_row, kWarpRows, kBlockKeys),
+                                        kBlockKeys, p.attention.Sk, split, p.splits);
+  store_part(p, attend<kDv>(smem, tiles, group, block_row), b, split, block_row);
+}
+
+Index row_tiles(const Problem& p) { return (packed_rows(p) + kWarpRows - 1) / kWarpRows; }
+
+template <class I>
+void launch(const Problem& problem, const SplitParams& p) {
+  simt::launch(mla_decode_kernel<typename I::T, I::kD, I::kDv>,
+               simt::LaunchShape{
+                   .grid = dim3(static_cast<unsigned>(row_tiles(problem)), p.splits, p.attention.B),
+                   .block = dim3(kThreads),
+                   .smem_bytes = sizeof(SharedPlan<typename I::T, I::kD>)},
+               p);
+  launch_combine<typename I::T>(p);
+}
+
+/// True where the narrow of the two instances holds the problem.
+bool narrow(const Problem& p) { return p.D <= 128 && p.Dv <= 64; }
+
+/// Calls action(Instance<...>{}) for the instance that runs a problem.
+template <class Action>
+void with_latent_instance(const Problem& p, const Action& action) {
+  const bool bf16 = p.dtype == Dtype::bf16;
+  if (narrow(p))
+    bf16 ? action(Instance<simt::bf16, 128, 64>{}) : action(Instance<simt::half, 128, 64>{});
+  else
+    bf16 ? action(Instance<simt::bf16, 576, 512>{}) : action(Instance<simt::half, 576, 512>{});
+}
+
+std::string supports(const Problem& p) {
+  if (p.form != Form::absorbed) return "form must be absorbed, got expanded";
+  if (packed_rows(p) > kMaxRows)
+    return concat("H * Sq must be at most ", kMaxRows, ", got ", packed_rows(p),
+                  "; a longer query belongs to the expanded form");
+  return check_rows(p, 576, 512);
+}
+
+Index splits(const Problem& p, Index requested) {
+  return choose_splits(p.B * row_tiles(p), key_tiles(p.Sk, kBlockKeys), requested);
+}
+
+/// Calls action(start), where start() launches both kernels, and brings o and lse back.
+template <class Action>
+void with_launch(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
+                 TensorSet& outputs, const Action& action) {
+  const Index parts = splits(problem, config.splits);
+  const simt::DeviceInput q(inputs.at("q")), latent_cache(inputs.at("latent_cache"));
+  simt::DeviceOutput o(outputs.at("o")), lse(outputs.at("lse"));
+  const SplitScratch scratch(problem, parts);
+  AttentionParams attention = attention_params(problem);
+  attention.q = q.as<void>();
+  attention.k = latent_cache.as<void>();
+  attention.o = o.as<void>();
+  attention.lse = lse.as<float>();
+  const SplitParams params = scratch.params(attention, parts);
+  with_latent_instance(problem, [&](auto instance) {
+    action([&] { launch<decltype(instance)>(problem, params); });
+  });
+  o.copy_back();
+  lse.copy_back();
+}
+
+void run(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
+         TensorSet& outputs) {
+  with_launch(problem, config, inputs, outputs, [](const auto& start) { start(); });
+}
+
+LaunchTimes time(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
+                 TensorSet& outputs, double seconds) {
+  LaunchTimes times;
+  with_launch(problem, config, inputs, outputs,
+              [&](const auto& start) { times = simt::time_launches(start, seconds); });
+  return times;
+}
+
+Descriptor descriptor(const Problem& p, Index splits) {
+  const Index tiles = (key_tiles(p.Sk, kBlockKeys) + splits - 1) / splits;
+  const Index mma_qk = (narrow(p) ? 128 : 576) / kWarps / 16;  // score(): one per 16 columns
+  const Index sums = kWarps - 1;                               // sum_over_warps()
+  const Index chain_pv = kBlockKeys / 16 * tiles;              // accumulate(): one mma per 16 keys
+  return {.u_acc = 0x1p-23,                                    // mma.sync may truncate
+          .depth_qk = kMmaDepth * mma_qk + sums,
+          .chain_qk = mma_qk + sums,
+          .depth_pv = kMmaDepth * chain_pv,
+          .chain_pv = chain_pv,
+          // softmax_step(): a lane adds 8 of a tile's 32 p, then the tile's sum to l; row_sum(): 2.
+          .depth_l = kBlockKeys / 4 + tiles + 2,
+          .u_a = 0x1p-24,
+          .u_exp = 0x1p-22,  // ex2.approx (PTX ISA)
+          .p_type = p.dtype,
+          .l_from_rounded_p = false,
+          .block_k = kBlockKeys,
+          .splits = splits,
+          .o_type = p.dtype};
+}
+
+}  // namespace
+
+Kernel mla_decode() {
+  return {.name = "mla_decode",
+          .backend = Backend::ATTEST_BACKEND,
+          .supports = supports,
+          .splits = splits,
+          .run = run,
+          .descriptor = descriptor,
+          .time = time};
+}
+
+}  // namespace attest::ATTEST_BACKEND
