@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "cases/case.h"
 #include "cases/error.h"
@@ -82,8 +81,6 @@ Mask parse_mask(std::string_view text) {
                text);
   return static_cast<Mask>(found - kMasks.begin());
 }
-
-double Problem::scale() const { return 1.0 / std::sqrt(static_cast<double>(D)); }
 
 Form parse_form(std::string_view text) {
   ATTEST_CHECK(text == kForms[0] || text == kForms[1],

@@ -63,9 +63,6 @@ struct Problem {
 
   bool operator==(const Problem&) const = default;
 
-  /// Multiplies q k^T: 1 / sqrt(D).
-  double scale() const;
-
   /// Number of keys that query i sees; they are keys 0 .. n-1.
   Index visible_keys(Index i) const;
 

@@ -20,14 +20,14 @@ std::string table(const std::vector<Record>& records) {
     if (!record.device.empty()) devices[record.which.run.backend] = record.device;
   std::map<std::string, Summary> rows;
   for (const Record& record : records)
-    rows[fmt::format("{:<6}{:<10}{}", name(record.which.problem.variant), record.which.run.kernel,
+    rows[fmt::format("{:<9}{:<12}{}", name(record.which.problem.variant), record.which.run.kernel,
                      devices[record.which.run.backend])]
         .add(record);
-  std::string text =
-      fmt::format("{:<34}{:>6}{:>6}{:>6}{:>6}{:>11}{:>6}{:>9}{:>10}\n", "variant kernel  runs on",
-                  "cases", "PASS", "FAIL", "SKIP", "UNTRUSTED", "CRASH", "worst", "seconds");
+  std::string text = fmt::format("{:<36}{:>5}{:>6}{:>6}{:>6}{:>11}{:>6}{:>9}{:>10}\n",
+                                 "variant  kernel      runs on", "cases", "PASS", "FAIL", "SKIP",
+                                 "UNTRUSTED", "CRASH", "worst", "seconds");
   for (const auto& [key, s] : rows)
-    text += fmt::format("{:<34}{:>6}{:>6}{:>6}{:>6}{:>11}{:>6}{:>9.2f}{:>10.1f}\n", key, s.total(),
+    text += fmt::format("{:<36}{:>5}{:>6}{:>6}{:>6}{:>11}{:>6}{:>9.2f}{:>10.1f}\n", key, s.total(),
                         s.of(Verdict::pass), s.of(Verdict::fail), s.of(Verdict::skip),
                         s.of(Verdict::untrusted), s.of(Verdict::crash), s.worst_ratio,
                         s.seconds.total());

@@ -71,7 +71,7 @@ inline std::vector<ScoreRow> score_rows(const Inputs& in) {
         for (Index j = 0; j < p.visible_keys(i); ++j) {
           double dot = 0;
           for (Index d = 0; d < p.D; ++d) dot += in.q.at(b, i, h, d) * in.k.at(b, j, row.g, d);
-          row.s.push_back(p.scale() * dot);
+          row.s.push_back((1 / std::sqrt(static_cast<double>(p.D))) * dot);
         }
         if (!row.s.empty()) rows.push_back(row);
       }

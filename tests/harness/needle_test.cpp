@@ -40,7 +40,7 @@ TEST_CASE("the margin holds at every D for the nearest keys, which differ in one
       recipe(Fill::needle).k({p, streams, streams.k, 0, j, 0}, k);
       double dot = 0;
       for (std::size_t d = 0; d < q.size(); ++d) dot += q[d] * k[d];
-      return dot * p.scale();
+      return dot * (1 / std::sqrt(static_cast<double>(p.D)));
     };
     CAPTURE(D);
     for (Index bit = 0; bit < std::min<Index>(D, 24); ++bit)

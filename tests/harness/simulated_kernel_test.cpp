@@ -81,7 +81,8 @@ float exponential(const Row& row, float raw, float m, float scale_log2, Index j)
 
 void add_block(const Row& row, Index first, Index last, State& state) {
   const Options& options = row.options;
-  const float scale_log2 = static_cast<float>(row.p.scale()) * kLog2E;
+  const float scale_log2 =
+      static_cast<float>((1 / std::sqrt(static_cast<double>(row.p.D)))) * kLog2E;
   const bool truncating = options.truncating_mma;
   std::vector<float> s;
   float m = state.m;
@@ -132,7 +133,7 @@ Partial run_split(const Row& row, Index first, Index last) {
   Partial partial{state.o, kNone};
   if (first >= last) return partial;
   for (float& o : partial.o) o /= state.l;
-  const float scale = static_cast<float>(row.p.scale());
+  const float scale = static_cast<float>((1 / std::sqrt(static_cast<double>(row.p.D))));
   partial.lse = state.m * scale + std::log2(state.l) * kLn2;
   return partial;
 }
@@ -167,8 +168,8 @@ struct RowTruth {
       const double* k_j = k.row(b, j, g);
       double dot = 0, k2 = 0;
       for (Index d = 0; d < p.D; ++d) dot += q[d] * k_j[d], k2 += k_j[d] * k_j[d];
-      s.push_back(p.scale() * dot);
-      a.push_back(p.scale() * std::sqrt(q2 * k2));
+      s.push_back((1 / std::sqrt(static_cast<double>(p.D))) * dot);
+      a.push_back((1 / std::sqrt(static_cast<double>(p.D))) * std::sqrt(q2 * k2));
       raises += s.back() > m;
       m = std::max(m, s.back());
     }
