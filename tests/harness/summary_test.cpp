@@ -123,5 +123,5 @@ TEST_CASE("a case that did not run shares its row with those that ran") {
                    record_of(kDecode + " backend=gpu", Verdict::skip, "no"), ran},
                   Detail::brief);
   for (const std::string device : {"emulated", "Some GPU"})
-    CHECK(count(text, "mha   decode    " + device + "               2     1     0     1") == 1);
+    CHECK(count(text, "mha      decode      " + device + "           2     1     0     1") == 1);
 }
