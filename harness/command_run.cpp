@@ -55,12 +55,6 @@ int replay(const RunOptions& options) {
   return finish(records, folder, options.report);
 }
 
-/// Workers share the processors: each gets its part as OpenMP threads, unless the user has said.
-void share_processors(int jobs) {
-  const int processors = static_cast<int>(std::thread::hardware_concurrency());
-  setenv("OMP_NUM_THREADS", std::to_string(std::max(1, processors / jobs)).c_str(), 0);
-}
-
 int run(const RunOptions& options) {
   ATTEST_CHECK(options.jobs >= 1 && options.timeout > 0,
                "run: --jobs and --timeout must be positive, got ", options.jobs, " and ",
@@ -77,7 +71,6 @@ int run(const RunOptions& options) {
   Progress progress(cases.size());
   std::vector<Record> records;
   catch_interrupts();
-  share_processors(options.jobs);
   PoolOptions pool{
       .worker = {"/proc/self/exe", "worker"}, .jobs = options.jobs, .timeout = options.timeout};
   if (!options.report.empty())

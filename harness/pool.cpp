@@ -10,9 +10,12 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <iostream>
+#include <string>
+#include <thread>
 
 #include "cases/error.h"
 #include "harness/run_case.h"
@@ -198,11 +201,18 @@ class Pool {
   std::vector<Worker> workers_;
 };
 
+/// Workers share the processors: each gets its part as OpenMP threads, unless the user has said.
+void share_processors(int jobs) {
+  const int processors = static_cast<int>(std::thread::hardware_concurrency());
+  setenv("OMP_NUM_THREADS", std::to_string(std::max(1, processors / jobs)).c_str(), 0);
+}
+
 }  // namespace
 
 void run_pool(const std::vector<Case>& cases, const PoolOptions& options,
               const std::function<void(const Case&)>& start,
               const std::function<void(const Record&)>& done) {
+  share_processors(options.jobs);
   std::signal(SIGPIPE, SIG_IGN);  // a dead worker shows as an end of stream
   Pool(cases, options, start, done).run();
 }

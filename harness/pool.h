@@ -14,7 +14,8 @@ struct PoolOptions {
   double timeout = 60;              ///< seconds one case may take before its worker is killed
 };
 
-/// Runs every case in exec'd worker processes and calls `done` once for each, in the order in which
+/// Runs every case in exec'd worker processes, which share the processors (OMP_NUM_THREADS, unless
+/// the user has set it), and calls `done` once for each, in the order in which
 /// they end. `start` is called before a case is sent to a worker.
 ///
 /// A worker reads one case string a line and answers one record a line. One that dies yields CRASH
