@@ -15,7 +15,8 @@ constexpr std::string_view kKernels[] = {
 #include "cases/variants.def"
 };
 
-constexpr std::string_view kProblemKeys = "B Sq Sk H G D Dv dtype form Dn Dr rope mask fill seed";
+constexpr std::string_view kProblemKeys =
+    "B Sq Sk H G D Dv dtype form Dn Dr rope page mask fill seed";
 constexpr std::string_view kRunKeys = "kernel backend splits schedule";
 
 std::string_view trim(std::string_view text) {
@@ -46,15 +47,16 @@ bool contains_word(std::string_view words, std::string_view word) {
 }
 
 Index* dimension(Problem& p, std::string_view key) {
-  const std::array<std::pair<std::string_view, Index*>, 9> table = {{{"B", &p.B},
-                                                                     {"Sq", &p.Sq},
-                                                                     {"Sk", &p.Sk},
-                                                                     {"H", &p.H},
-                                                                     {"G", &p.G},
-                                                                     {"D", &p.D},
-                                                                     {"Dv", &p.Dv},
-                                                                     {"Dn", &p.Dn},
-                                                                     {"Dr", &p.Dr}}};
+  const std::array<std::pair<std::string_view, Index*>, 10> table = {{{"B", &p.B},
+                                                                      {"Sq", &p.Sq},
+                                                                      {"Sk", &p.Sk},
+                                                                      {"H", &p.H},
+                                                                      {"G", &p.G},
+                                                                      {"D", &p.D},
+                                                                      {"Dv", &p.Dv},
+                                                                      {"Dn", &p.Dn},
+                                                                      {"Dr", &p.Dr},
+                                                                      {"page", &p.page}}};
   for (const auto& [known, member] : table)
     if (known == key) return member;
   return nullptr;

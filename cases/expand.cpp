@@ -111,7 +111,7 @@ void check_values_occur(const Block& block, const std::vector<Assignment>& rows)
 
 std::string value_of(const Case& c, std::string_view key) {
   const Problem& p = c.problem;
-  const std::array<std::pair<std::string_view, Index>, 11> numbers = {
+  const std::array<std::pair<std::string_view, Index>, 12> numbers = {
       {{"B", p.B},
        {"Sq", p.Sq},
        {"Sk", p.Sk},
@@ -122,6 +122,7 @@ std::string value_of(const Case& c, std::string_view key) {
        {"Dv", p.Dv},
        {"Dn", p.Dn},
        {"Dr", p.Dr},
+       {"page", p.page},
        {"splits", c.run.splits}}};
   for (const auto& [known, value] : numbers)
     if (known == key) return std::to_string(value);

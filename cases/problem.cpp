@@ -94,6 +94,10 @@ Index Problem::visible_keys(Index i) const {
   return std::clamp<Index>(last + 1, 0, Sk);
 }
 
+Index Problem::table_width() const { return (Sk + page - 1) / page; }
+
+Index Problem::pool_pages() const { return B * table_width() + kSparePages; }
+
 double Problem::flops() const {
   double pairs = 0;
   for (Index i = 0; i < Sq; ++i) pairs += static_cast<double>(visible_keys(i));
@@ -118,6 +122,11 @@ void validate(const Problem& p) {
   check_elements("q", {p.B, p.Sq, p.H, p.D});
   check_elements("k", {p.B, p.Sk, p.G, p.D});
   check_elements("v", {p.B, p.Sk, p.G, p.Dv});
+  check_dim("page", p.page, 0);
+  if (p.page > 0) {
+    check_elements("k_cache", {p.pool_pages(), p.page, p.G, p.D});
+    check_elements("v_cache", {p.pool_pages(), p.page, p.G, p.Dv});
+  }
   check_elements("o", {p.B, p.Sq, p.H, p.Dv});
 }
 
@@ -131,6 +140,7 @@ std::string print(const Problem& p) {
   if (p.form == Form::absorbed) text += concat(" Dn=", p.Dn);
   if (p.Dr != defaults.Dr) text += concat(" Dr=", p.Dr);
   if (p.rope != defaults.rope) text += concat(" rope=", print(p.rope));
+  if (p.page != defaults.page) text += concat(" page=", p.page);
   if (p.mask != defaults.mask) text += concat(" mask=", name(p.mask));
   if (p.fill != defaults.fill) text += concat(" fill=", name(p.fill));
   if (p.seed != defaults.seed) text += concat(" seed=", p.seed);

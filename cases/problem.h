@@ -57,6 +57,7 @@ struct Problem {
   Index Dn = 0;                ///< of mla: width without position; default D - Dr
   Index Dr = 0;                ///< of mla: rotary width
   Rope rope;                   ///< of mla: whose context stretch its softmax scale knows
+  Index page = 0;              ///< keys a page, where k and v lie in pages; 0: they do not
   Mask mask = Mask::none;
   Fill fill = Fill::normal;
   std::uint64_t seed = 0;
@@ -65,6 +66,12 @@ struct Problem {
 
   /// Number of keys that query i sees; they are keys 0 .. n-1.
   Index visible_keys(Index i) const;
+
+  /// Pages of one batch entry, ceil(Sk / page), and of the whole pool: those of all batch entries
+  /// and kSparePages that nobody uses. Both only where page > 0.
+  Index table_width() const;
+  Index pool_pages() const;
+  static constexpr Index kSparePages = 2;
 
   /// Multiply-adds times two: 2 * B * H * (D + Dv) * (visible pairs of one head).
   double flops() const;

@@ -33,11 +33,28 @@ bool is_name(std::string_view name) {
   return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), allowed);
 }
 
+namespace {
+
+std::optional<NamedShape> paged_shape(const Problem& p, const std::string& name) {
+  const Index pages = p.pool_pages();
+  if (name == "block_table") return NamedShape{"BN", {p.B, p.table_width()}};
+  if (p.form == Form::absorbed) {
+    if (name == "latent_cache") return NamedShape{"PSC", {pages, p.page, p.D}};
+    return std::nullopt;
+  }
+  if (name == "k_cache") return NamedShape{"PSHD", {pages, p.page, p.G, p.D}};
+  if (name == "v_cache") return NamedShape{"PSHD", {pages, p.page, p.G, p.Dv}};
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<NamedShape> fixed_shape(const Problem& p, const std::string& group,
                                       const std::string& name) {
   const NamedShape per_element{"BSHD", {p.B, p.Sq, p.H, p.Dv}}, per_row{"BHS", {p.B, p.H, p.Sq}};
   if (group == "inputs") {
     if (name == "q") return NamedShape{"BSHD", {p.B, p.Sq, p.H, p.D}};
+    if (p.page > 0) return paged_shape(p, name);
     if (p.form == Form::absorbed) {
       if (name == "latent_cache") return NamedShape{"BSC", {p.B, p.Sk, p.D}};
       return std::nullopt;
@@ -67,9 +84,9 @@ void check_tensor(const Problem& problem, const Digest& tensor) {
   ATTEST_CHECK(tensor.shape == fixed->shape && tensor.layout == fixed->layout, "must hold ", path,
                " as ", fixed->layout, " ", text(fixed->shape), ", got ", tensor.layout, " ",
                text(tensor.shape), " for ", print(problem));
-  ATTEST_CHECK(tensor.group != "inputs" || tensor.dtype == problem.dtype, "must hold ", path,
-               " as ", torch_name(problem.dtype), ", got ", torch_name(tensor.dtype), " for ",
-               print(problem));
+  const Dtype dtype = tensor.name == "block_table" ? Dtype::int32 : problem.dtype;
+  ATTEST_CHECK(tensor.group != "inputs" || tensor.dtype == dtype, "must hold ", path, " as ",
+               torch_name(dtype), ", got ", torch_name(tensor.dtype), " for ", print(problem));
 }
 
 std::uint64_t byte_count(const Digest& tensor, std::uint64_t limit) {

@@ -1,5 +1,9 @@
 #include "harness/inputs.h"
 
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <span>
 #include <vector>
 
 #include "harness/fills.h"
@@ -33,13 +37,53 @@ void draw(Tensor& tensor, const Problem& problem, const Streams& streams, const 
 
 }  // namespace
 
-std::vector<std::string> input_names(const Problem& p) {
-  if (p.form == Form::absorbed) return {"q", "latent_cache"};
-  return {"q", "k", "v"};
+namespace {
+
+/// Numbers 0 .. count-1 in the order of their draws. [count]
+std::vector<std::int32_t> shuffled(std::uint64_t seed, Index count) {
+  const Stream stream(seed, "block_table");
+  std::vector<std::int32_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  const auto draw = [&](std::int32_t n) { return stream.at(0, 0, 0, n).word[0]; };
+  std::ranges::stable_sort(order, {}, draw);
+  return order;
 }
 
-TensorSet make_inputs(const Problem& p) {
-  validate(p);
+/// Moves the rows of x [B, Sk, ...] to their pages. table: [B, table_width]
+Tensor in_pages(const Problem& p, const Tensor& x, const std::string& name,
+                std::span<const std::int32_t> table) {
+  std::vector<Index> shape = x.shape();
+  shape[0] = p.pool_pages();
+  shape[1] = p.page;
+  std::string layout = x.layout();
+  layout[0] = 'P';
+  Tensor pool(name, x.dtype(), layout, shape);  // NaN, all bits set
+  const auto row = x.bytes().size() / static_cast<std::size_t>(std::max<Index>(1, p.B * p.Sk));
+  for (Index b = 0; b < p.B; ++b)
+    for (Index j = 0; j < p.Sk; ++j) {
+      const Index page = table[static_cast<std::size_t>(b * p.table_width() + j / p.page)];
+      std::memcpy(pool.bytes().data() + static_cast<std::size_t>(page * p.page + j % p.page) * row,
+                  x.bytes().data() + static_cast<std::size_t>(b * p.Sk + j) * row, row);
+    }
+  return pool;
+}
+
+TensorSet in_pages(const Problem& p, const TensorSet& dense) {
+  const std::vector<std::int32_t> order = shuffled(p.seed, p.pool_pages());
+  Tensor table("block_table", Dtype::int32, "BN", {p.B, p.table_width()});
+  const std::span<std::int32_t> entries = table.as<std::int32_t>();
+  std::copy_n(order.begin(), entries.size(), entries.begin());
+  TensorSet paged;
+  for (const Tensor& x : dense) {
+    const bool cached = x.name() != "q";
+    const std::string name = x.name().size() == 1 ? x.name() + "_cache" : x.name();
+    paged.add(cached ? in_pages(p, x, name, entries) : x);
+  }
+  paged.add(table);
+  return paged;
+}
+
+TensorSet make_dense(const Problem& p) {
   const Streams streams(p.seed);
   const Recipe& fill = recipe(p.fill);
   TensorSet inputs;
@@ -55,6 +99,22 @@ TensorSet make_inputs(const Problem& p) {
   draw(inputs.add(Tensor("v", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.Dv})), p, streams, streams.v,
        fill.v);
   return inputs;
+}
+
+}  // namespace
+
+std::vector<std::string> input_names(const Problem& p) {
+  if (p.form == Form::absorbed)
+    return p.page > 0 ? std::vector<std::string>{"q", "latent_cache", "block_table"}
+                      : std::vector<std::string>{"q", "latent_cache"};
+  if (p.page > 0) return {"q", "k_cache", "v_cache", "block_table"};
+  return {"q", "k", "v"};
+}
+
+TensorSet make_inputs(const Problem& p) {
+  validate(p);
+  const TensorSet dense = make_dense(p);
+  return p.page > 0 ? in_pages(p, dense) : dense;
 }
 
 }  // namespace attest

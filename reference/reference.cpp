@@ -6,6 +6,7 @@
 
 #include "cases/error.h"
 #include "reference/build.h"
+#include "reference/pages.h"
 #include "reference/rope.h"
 
 namespace attest::reference {
@@ -98,6 +99,17 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
 }
 
 Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
+  if (problem.page > 0) {
+    Problem dense = problem;
+    dense.page = 0;
+    TensorSet gathered;
+    gathered.add(inputs.at("q"));
+    for (const auto& [pool, name] :
+         {std::pair{"k_cache", "k"}, {"v_cache", "v"}, {"latent_cache", "latent_cache"}})
+      if (inputs.find(pool))
+        gathered.add(gather_pages(name, inputs.at(pool), inputs.at("block_table"), problem));
+    return attend(dense, gathered, emit);
+  }
   if (problem.form == Form::absorbed) {
     const TensorView latent = inputs.at("latent_cache").view();  // [B, Sk, D]
     check_input("latent_cache", latent, {problem.B, problem.Sk, problem.D});

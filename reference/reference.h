@@ -27,7 +27,8 @@ enum class Emit { outputs, outputs_and_conditioning };
 Truth attend(const Problem&, const TensorView& q, const TensorView& k, const TensorView& v, Emit);
 
 /// The same for the tensors named q, k and v; in absorbed MLA q and latent_cache [B,Sk,D], whose
-/// first Dv columns are the values.
+/// first Dv columns are the values. With pages, rows are gathered from k_cache and v_cache (or
+/// latent_cache) by block_table first.
 Truth attend(const Problem&, const TensorSet& inputs, Emit);
 
 /// Multiplies q k^T: 1 / sqrt(D). MLA: mla_scale_factor(rope) / sqrt(Dn + Dr) (rope.h) in both

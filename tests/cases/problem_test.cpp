@@ -46,6 +46,13 @@ TEST_CASE("both forms of mla print what cannot be derived") {
       "mla B=2 Sq=1 Sk=65 H=16 G=1 D=576 Dv=512 dtype=bf16 form=absorbed Dn=128 Dr=64");
 }
 
+TEST_CASE("a paged problem has a table as wide as its pages and two spare pages") {
+  const Problem p = parse_problem("mha B=3 Sq=1 Sk=17 H=1 D=64 dtype=bf16 page=8 mask=causal");
+  CHECK(print(p) == "mha B=3 Sq=1 Sk=17 H=1 G=1 D=64 dtype=bf16 page=8 mask=causal");
+  CHECK(p.table_width() == 3);
+  CHECK(p.pool_pages() == 11);
+}
+
 TEST_CASE("the id is the start of SHA-256 over the canonical string") {
   // printf 'mha B=1 Sq=1 Sk=1 H=1 G=1 D=64 dtype=bf16' | sha256sum
   CHECK(case_id(Problem{}) == "4f1934871428140e");
@@ -91,6 +98,9 @@ TEST_CASE("a broken rule is named with the values that break it") {
       {"mla B=1 Sq=1 Sk=1 H=2 D=72 dtype=bf16 Dr=8 Dn=16 form=absorbed fill=onehot",
        "got fill=onehot"},
       {"mla B=1 Sq=1 Sk=1 H=2 D=72 dtype=bf16 Dr=7", "Dr must be even"},
+      {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 page=-8",
+       "page must lie in [0, 16777216], got page=-8"},
+      {"mha B=1 Sq=1 Sk=1 H=64 D=64 dtype=bf16 page=16777216", "k_cache must have at most 2^31"},
       {"mla B=1 Sq=1 Sk=1 H=2 D=72 dtype=bf16 Dr=8 form=both", "form: must be one of"},
       {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 kernel=decode", "keys of a problem are"},
       {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 | B=2", "keys after ' | ' are"},

@@ -31,6 +31,8 @@ constexpr std::string_view kHashed[] = {
     "mha B=1 Sq=2 Sk=0 H=1 D=2 dtype=bf16",
     "mla B=2 Sq=3 Sk=5 H=4 D=40 Dv=24 dtype=bf16 Dr=16 seed=3",
     "mla B=2 Sq=3 Sk=5 H=4 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 seed=3",
+    "gqa B=3 Sq=2 Sk=21 H=4 G=2 D=24 Dv=16 dtype=fp16 page=8 seed=4",
+    "mla B=2 Sq=3 Sk=5 H=4 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 page=3 seed=3",
 };
 
 /// `hash tensor problem`, one line for each tensor of each fill.

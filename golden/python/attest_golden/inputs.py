@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-DIMS = ("B", "Sq", "Sk", "H", "G", "D", "Dv", "Dn", "Dr")
+DIMS = ("B", "Sq", "Sk", "H", "G", "D", "Dv", "Dn", "Dr", "page")
 
 # precision in bits, exponent of the smallest normal number, storage, torch's name
 FORMATS = {
@@ -27,7 +27,7 @@ def parse_problem(text: str) -> dict:
     """The keys of a case string, with defaults filled in. It must be valid: this checks little."""
     variant, *pairs = text.split(" | ")[0].split()
     problem = {
-        "variant": variant, "form": "expanded", "rope": "none", "mask": "none", "fill": "normal",
+        "variant": variant, "form": "expanded", "rope": "none", "page": 0, "mask": "none", "fill": "normal",
         "seed": 0,
     }
     for pair in pairs:
@@ -251,12 +251,37 @@ def regenerate(problem: str) -> dict:
         values = np.broadcast_to(np.asarray(recipe(t), np.float64), t.shape)
         tensors[name] = np.ascontiguousarray(encode(p["dtype"], values))
         if p["form"] == "absorbed" and name == "k":
-            return {"q": tensors["q"], "latent_cache": tensors["k"][:, :, 0]}
-    return tensors
+            tensors = {"q": tensors["q"], "latent_cache": tensors["k"][:, :, 0]}
+            break
+    return in_pages(p, tensors) if p["page"] else tensors
+
+
+def in_pages(p: dict, dense: dict) -> dict:
+    """k_cache and v_cache (or latent_cache) [pages, page, ...] and block_table [B, N] in place of
+    the dense tensors: key j lies in page block_table[b, j // page], slot j % page. Slots that no
+    key has are NaN, all bits set."""
+    page, width = p["page"], -(-p["Sk"] // p["page"])
+    pages = p["B"] * width + 2
+    digest = hashlib.sha256(b"block_table").hexdigest()
+    key = np.array([p["seed"], int(digest[:16], 16)], np.uint64)
+    draws = np.random.Philox(key=key, counter=[0, 0, 0, 0]).random_raw(4 * pages)[::4]
+    table = np.argsort(draws, kind="stable")[:p["B"] * width].astype(np.int32).reshape(-1, width)
+    tensors = {}
+    for name, x in dense.items():
+        if name == "q":
+            tensors[name] = x
+            continue
+        pool = np.full((pages, page) + x.shape[2:] + (x.itemsize,), 255, np.uint8)
+        pool = pool.view(x.dtype)[..., 0]
+        for b, j in np.ndindex(x.shape[:2]):
+            pool[table[b, j // page], j % page] = x[b, j]
+        tensors[name + "_cache" if len(name) == 1 else name] = pool
+    return tensors | {"block_table": table}
 
 
 def sha256(dtype: str, array: np.ndarray) -> str:
     """SHA-256 over (torch dtype | shape | raw bytes), as golden files keep it."""
+    dtype_name = "int32" if array.dtype == np.int32 else FORMATS[dtype][3]
     shape = "x".join(str(extent) for extent in array.shape)
     raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
-    return hashlib.sha256(f"{FORMATS[dtype][3]}|{shape}|".encode() + raw).hexdigest()
+    return hashlib.sha256(f"{dtype_name}|{shape}|".encode() + raw).hexdigest()
