@@ -13,6 +13,7 @@ void add_run(CLI::App&, int& exit_code);
 void add_worker(CLI::App&, int& exit_code);  // hidden: what `attest run` starts
 void add_golden(CLI::App&, int& exit_code);
 void add_bench(CLI::App&, int& exit_code);
+void add_compare(CLI::App&, int& exit_code);
 void add_cache(CLI::App&, int& exit_code);
 void add_doctor(CLI::App&, int& exit_code);
 

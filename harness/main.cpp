@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   attest::add_list(app, exit_code);
   attest::add_golden(app, exit_code);
   attest::add_bench(app, exit_code);
+  attest::add_compare(app, exit_code);
   attest::add_cache(app, exit_code);
   attest::add_doctor(app, exit_code);
   attest::add_worker(app, exit_code);
