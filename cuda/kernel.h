@@ -24,9 +24,16 @@ struct Kernel {
   Index (*splits)(const Problem&, Index requested);
 
   /// inputs: q [B,Sq,H,D] k [B,Sk,G,D] v [B,Sk,G,Dv], contiguous, of problem.dtype; in absorbed
-  /// form q and latent_cache [B,Sk,D], whose first Dv columns are the values.
+  /// form q and latent_cache [B,Sk,D], whose first Dv columns are the values. There may be more
+  /// slots than Sk. Where page > 0: k_cache [P,page,G,D] v_cache [P,page,G,Dv], or latent_cache
+  /// [P,page,D], and block_table [B,ceil(Sk/page)] int32; key j of batch entry b lies in page
+  /// block_table[b,j/page], slot j % page. Slots and entries of keys that no query sees are not
+  /// read.
+  ///
   /// outputs, allocated by the caller: o [B,Sq,H,Dv] of problem.dtype, lse [B,H,Sq] fp32, nats.
-  /// Throws KernelFault when the emulator or the device reports misuse.
+  ///
+  /// Throws KernelFault when the emulator or the device reports misuse, attest::Error for a cache
+  /// of other extents and for entries outside [0,P) of keys that a query sees.
   void (*run)(const Problem&, const RunConfig&, const TensorSet& inputs, TensorSet& outputs);
 
   /// What the kernel rounds, for the problem run with `splits` parts.

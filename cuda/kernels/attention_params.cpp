@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <span>
+#include <vector>
 
 #include "cases/error.h"
 
@@ -13,6 +15,34 @@ constexpr Index kMaxGrid = 65535;  // along y and z (CUDA Programming Guide, com
 
 Strides contiguous(Index S, Index heads, Index width) {
   return {.b = S * heads * width, .s = heads * width, .h = width};
+}
+
+/// Strides of k [B, >= Sk, G, width], in pages [pages, page, G, width]; no G where MLA is absorbed.
+Strides cache_strides(const Problem& p, const Tensor& cache, Index pages, Index width) {
+  const Index lines = p.page > 0 ? pages : p.B, slots = cache.shape().at(1);
+  ATTEST_CHECK(cache.shape()[0] == lines && (p.page > 0 ? slots == p.page : slots >= p.Sk),
+               "attention: ", cache.name(), " must be ", lines, p.page > 0 ? " pages" : " rows",
+               " of ", p.page > 0 ? concat(p.page) : concat("at least ", p.Sk), " keys, got ",
+               cache.shape()[0], " of ", slots);
+  ATTEST_CHECK(cache.size() == lines * slots * p.G * width, "attention: ", cache.name(),
+               " must have G x width = ", p.G, " x ", width, " elements a key, got ", cache.size(),
+               " for ", lines, " x ", slots, " keys");
+  return contiguous(slots, p.G, width);
+}
+
+/// Entries behind the last key that any query sees may be anything.
+void check_block_table(const Problem& p, const Tensor& table, Index pages) {
+  const Index width = p.table_width();
+  ATTEST_CHECK((table.shape() == std::vector<Index>{p.B, width}), "attention: block_table must be ",
+               p.B, " x ", width, " entries, got ", table.size());
+  const std::span<const std::int32_t> entries = table.as<std::int32_t>();
+  const Index used = key_tiles(p.visible_keys(p.Sq - 1), p.page);
+  for (Index b = 0; b < p.B; ++b)
+    for (Index n = 0; n < used; ++n) {
+      const std::int32_t page = entries[static_cast<std::size_t>(b * width + n)];
+      ATTEST_CHECK(page >= 0 && page < pages, "attention: block_table must hold pages in [0, ",
+                   pages, "), got ", page, " at [", b, ", ", n, "]; its keys are seen");
+    }
 }
 
 }  // namespace
@@ -43,6 +73,7 @@ std::string check_rows(const Problem& p, Index max_D, Index max_Dv) {
   if (p.Dv % 8 != 0) return concat("Dv must be a multiple of 8, got Dv=", p.Dv);
   if (p.D > max_D) return concat("D must be at most ", max_D, ", got D=", p.D);
   if (p.Dv > max_Dv) return concat("Dv must be at most ", max_Dv, ", got Dv=", p.Dv);
+  if (p.page % 8 != 0) return concat("page must be a multiple of 8, got page=", p.page);
   if (p.B * p.G > kMaxGrid)
     return concat("B * G must be at most ", kMaxGrid, ", got B=", p.B, " G=", p.G);
   return {};
@@ -60,11 +91,20 @@ double softmax_scale(const Problem& p) {
   return mscale * mscale / std::sqrt(static_cast<double>(p.Dn + p.Dr));
 }
 
-AttentionParams attention_params(const Problem& p) {
+CacheNames cache_names(const Problem& p) {
+  if (p.form == Form::absorbed) return {"latent_cache", nullptr};
+  if (p.page > 0) return {"k_cache", "v_cache"};
+  return {"k", "v"};
+}
+
+AttentionParams attention_params(const Problem& p, const TensorSet& inputs) {
   AttentionParams params{};
+  const CacheNames names = cache_names(p);
+  const Tensor& k = inputs.at(names.k);
+  const Index pages = k.shape().at(0);
   params.q_stride = contiguous(p.Sq, p.H, p.D);
-  params.k_stride = contiguous(p.Sk, p.G, p.D);
-  params.v_stride = contiguous(p.Sk, p.G, p.Dv);
+  params.k_stride = cache_strides(p, k, pages, p.D);
+  if (names.v != nullptr) params.v_stride = cache_strides(p, inputs.at(names.v), pages, p.Dv);
   params.o_stride = contiguous(p.Sq, p.H, p.Dv);
   params.B = static_cast<int>(p.B);
   params.Sq = static_cast<int>(p.Sq);
@@ -76,6 +116,11 @@ AttentionParams attention_params(const Problem& p) {
   params.causal = p.mask != Mask::none;
   params.diagonal = p.mask == Mask::causal ? params.Sk - params.Sq : 0;
   params.scale_log2 = static_cast<float>(softmax_scale(p) * std::numbers::log2e);
+  if (p.page > 0) {
+    check_block_table(p, inputs.at("block_table"), pages);
+    params.page = static_cast<int>(p.page);
+    params.pages_per_row = static_cast<int>(p.table_width());
+  }
   return params;
 }
 

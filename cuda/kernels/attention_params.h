@@ -5,6 +5,7 @@
 
 #include "cases/descriptor.h"
 #include "cases/problem.h"
+#include "cases/tensor.h"
 
 namespace attest {
 
@@ -17,6 +18,9 @@ struct Strides {
 /// What every kernel of core attention is given, by value. T is the input type: bf16 or fp16.
 ///
 /// Query i sees keys 0 .. min(Sk, i + diagonal + 1) - 1 where causal, else all Sk keys.
+///
+/// With a block_table k is [pages, page, G, D] and v [pages, page, G, Dv], stride b that of pages:
+/// key j of batch entry b lies in page block_table[b, j / page], slot j % page.
 struct AttentionParams {
   const void* q;  ///< [B, Sq, H, D]   T
   const void* k;  ///< [B, Sk, G, D]   T
@@ -24,6 +28,8 @@ struct AttentionParams {
   void* o;        ///< [B, Sq, H, Dv]  T
   float* lse;     ///< [B, H, Sq], contiguous, nats
   Strides q_stride, k_stride, v_stride, o_stride;
+  const int* block_table;  ///< [B, pages_per_row], contiguous; null: k and v are not in pages
+  int page, pages_per_row;
   int B, Sq, Sk, H, G, D, Dv;
   bool causal;
   int diagonal;      ///< Sk - Sq: bottom-right; 0: top-left
@@ -60,8 +66,16 @@ std::string check_attention(const Problem&);
 ///     (1 + 0.1 mscale_all_dim ln(factor))^2 / sqrt(Dn + Dr)     (DeepSeek-V2; YaRN: factor > 1)
 double softmax_scale(const Problem&);
 
-/// Shapes, strides of contiguous tensors, mask and scale; the pointers are null.
-AttentionParams attention_params(const Problem&);
+/// Names of the inputs that hold the keys and, null in absorbed MLA, the values.
+struct CacheNames {
+  const char *k, *v;
+};
+CacheNames cache_names(const Problem&);
+
+/// Shapes, strides, mask and scale; the pointers are null. inputs: as Kernel::run() takes them.
+/// Throws attest::Error for a cache of other extents, or a block_table that leads the keys that
+/// queries see outside it.
+AttentionParams attention_params(const Problem&, const TensorSet& inputs);
 
 /// Tiles of block_k keys that hold the first `keys` keys.
 Index key_tiles(Index keys, Index block_k);

@@ -134,9 +134,9 @@ template <class Action>
 void with_launch(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
                  TensorSet& outputs, const Action& action) {
   const Index parts = splits(problem, config.splits);
-  DeviceTensors tensors(inputs, outputs);
+  DeviceTensors tensors(problem, inputs, outputs);
   const SplitScratch scratch(problem, parts);
-  const SplitParams params = scratch.params(tensors.params(problem), parts);
+  const SplitParams params = scratch.params(tensors.params(), parts);
   with_instance(problem, [&](auto instance) {
     using I = decltype(instance);
     action([&] { launch<typename I::T, I::kD, I::kDv>(params); });

@@ -1,37 +1,49 @@
 #pragma once
 
+#include <cstddef>
+#include <span>
+
 #include "cuda/kernels/attention_params.h"
 #include "cuda/simt/device_memory.h"
 
 namespace attest::ATTEST_BACKEND {
 
-/// The tensors of one run of core attention, where the kernel reaches them.
-struct DeviceTensors {
-  simt::DeviceInput q, k, v;
-  simt::DeviceOutput o, lse;
-
-  DeviceTensors(const TensorSet& inputs, TensorSet& outputs)
-      : q(inputs.at("q")),
-        k(inputs.at("k")),
-        v(inputs.at("v")),
-        o(outputs.at("o")),
-        lse(outputs.at("lse")) {}
-
-  AttentionParams params(const Problem& problem) const {
-    AttentionParams result = attention_params(problem);
-    result.q = q.as<void>();
-    result.k = k.as<void>();
-    result.v = v.as<void>();
-    result.o = o.as<void>();
-    result.lse = lse.as<float>();
-    return result;
+/// The tensors of one run of attention, where the kernel reaches them.
+class DeviceTensors {
+ public:
+  /// Throws attest::Error for what attention_params() refuses.
+  DeviceTensors(const Problem& problem, const TensorSet& inputs, TensorSet& outputs)
+      : params_(attention_params(problem, inputs)),
+        q_(inputs.at("q")),
+        k_(inputs.at(cache_names(problem).k)),
+        v_(bytes_of(inputs, cache_names(problem).v)),
+        block_table_(bytes_of(inputs, problem.page > 0 ? "block_table" : nullptr)),
+        o_(outputs.at("o")),
+        lse_(outputs.at("lse")) {
+    params_.q = q_.as<void>();
+    params_.k = k_.as<void>();
+    params_.v = v_.as<void>();
+    params_.block_table = block_table_.as<int>();
+    params_.o = o_.as<void>();
+    params_.lse = lse_.as<float>();
   }
+
+  const AttentionParams& params() const { return params_; }
 
   /// Waits for the kernel; throws KernelFault for what it did wrong.
   void copy_back() {
-    o.copy_back();
-    lse.copy_back();
+    o_.copy_back();
+    lse_.copy_back();
   }
+
+ private:
+  static std::span<const std::byte> bytes_of(const TensorSet& inputs, const char* name) {
+    return name == nullptr ? std::span<const std::byte>{} : inputs.at(name).bytes();
+  }
+
+  AttentionParams params_;
+  simt::DeviceInput q_, k_, v_, block_table_;  // v_ and block_table_ may be nothing, at null
+  simt::DeviceOutput o_, lse_;
 };
 
 }  // namespace attest::ATTEST_BACKEND

@@ -20,6 +20,7 @@
 // Math and symbols: reference/mla.cpp. Rounds p to T before p v; everything else is fp32.
 #include "cases/error.h"
 #include "cuda/kernel.h"
+#include "cuda/kernels/device_tensors.h"
 #include "cuda/kernels/instance.h"
 #include "cuda/kernels/split_scratch.h"
 #include "cuda/simt/device_timing.h"
@@ -59,14 +60,11 @@ __device__ inline SharedTile<T, kBlockKeys, kD>& stage_of(SharedPlan<T, kD>& sme
   return smem.stages[(n + 1) % 2];
 }
 
-/// Starts the copy of a tile of the cache, as one group of cp.async. Keys from `end` on are zero:
-/// nobody sees them, and a NaN among them would outlive p = 0 in p v.
+/// Starts the copy of a tile of the cache, as one group of cp.async. Keys from end_key on are zero.
 template <class T, int kD>
 __device__ inline void prefetch(SharedTile<T, kBlockKeys, kD>& stage_s, const HeadGroup<T>& group,
-                                int tile, int end) {
-  KeyRows<T> keys_g = group.keys(tile * kBlockKeys);
-  keys_g.end = end;
-  copy_tile<kThreads>(stage_s, keys_g);
+                                int tile, int end_key) {
+  copy_tile<kThreads>(stage_s, group.keys(tile * kBlockKeys, end_key));
   simt::cp_async_commit();
 }
 
@@ -100,10 +98,8 @@ __device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTil
   const int score_column = warp_id() * (kD / kWarps), value_column = warp_id() * (kDv / kWarps);
   const int visible[2] = {group.visible(block_row + fragment_row(0)),
                           group.visible(block_row + fragment_row(1))};
-  const int last_row = min(block_row + kWarpRows, group.packed_rows()) - 1;
-  const int end = group.visible(last_row);  // of the keys that the block sees
 
-  if (tiles.first < tiles.end) prefetch(stage_of(smem, 0), group, tiles.first, end);
+  if (tiles.first < tiles.end) prefetch(stage_of(smem, 0), group, tiles.first, tiles.end_key);
   simt::cp_async_wait<0>();
   __syncthreads();
   std::uint32_t q_r[kD / kWarps / 16][4];
@@ -114,7 +110,7 @@ __device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTil
     const int n = tile - tiles.first;
     simt::cp_async_wait<0>();  // this thread's part of the tile has landed;
     __syncthreads();           // all parts have; q_s, the other stage, partial_s: used by nobody
-    if (tile + 1 < tiles.end) prefetch(stage_of(smem, n + 1), group, tile + 1, end);
+    if (tile + 1 < tiles.end) prefetch(stage_of(smem, n + 1), group, tile + 1, tiles.end_key);
 
     float s_r[kKeyTiles][4];
     score(s_r, q_r, stage_of(smem, n), 0, score_column);
@@ -209,20 +205,13 @@ template <class Action>
 void with_launch(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
                  TensorSet& outputs, const Action& action) {
   const Index parts = splits(problem, config.splits);
-  const simt::DeviceInput q(inputs.at("q")), latent_cache(inputs.at("latent_cache"));
-  simt::DeviceOutput o(outputs.at("o")), lse(outputs.at("lse"));
+  DeviceTensors tensors(problem, inputs, outputs);
   const SplitScratch scratch(problem, parts);
-  AttentionParams attention = attention_params(problem);
-  attention.q = q.as<void>();
-  attention.k = latent_cache.as<void>();
-  attention.o = o.as<void>();
-  attention.lse = lse.as<float>();
-  const SplitParams params = scratch.params(attention, parts);
+  const SplitParams params = scratch.params(tensors.params(), parts);
   with_latent_instance(problem, [&](auto instance) {
     action([&] { launch<decltype(instance)>(problem, params); });
   });
-  o.copy_back();
-  lse.copy_back();
+  tensors.copy_back();
 }
 
 void run(const Problem& problem, const RunConfig& config, const TensorSet& inputs,

@@ -86,8 +86,8 @@ Index splits(const Problem&, Index) { return 1; }
 template <class Action>
 void with_launch(const Problem& problem, const TensorSet& inputs, TensorSet& outputs,
                  const Action& action) {
-  DeviceTensors tensors(inputs, outputs);
-  const AttentionParams params = tensors.params(problem);
+  DeviceTensors tensors(problem, inputs, outputs);
+  const AttentionParams params = tensors.params();
   with_instance(problem, [&](auto instance) {
     using I = decltype(instance);
     action([&] { launch<typename I::T, I::kD, I::kDv>(params); });

@@ -13,15 +13,21 @@
 namespace attest::ATTEST_BACKEND {
 namespace {
 
-/// Rows first, first + 1, ... of a [S, width] slice of k or v: those of one batch entry and head.
+/// Keys first, first + 1, ... before `end` of k or v: those of one batch entry and head.
 template <class T>
 struct KeyRows {
-  const T* base_g;
-  std::int64_t stride;
+  const T* base_g;     ///< of key 0; in pages: of slot 0 of page 0
+  Strides stride;      ///< b: of batch entries; in pages: of pages
+  const int* pages_g;  ///< of keys 0, page, 2 page, ...; null: not in pages
+  int page;            ///< keys of a page
   int first, end, width;
 
   __device__ bool contains(int r) const { return first + r < end; }
-  __device__ const T* row(int r) const { return base_g + (first + r) * stride; }
+  __device__ const T* row(int r) const {
+    const int key = first + r;
+    if (pages_g == nullptr) return base_g + key * stride.s;
+    return base_g + pages_g[key / page] * stride.b + key % page * stride.s;
+  }
 };
 
 /// Packed rows first, first + 1, ... of a group of q or o. T is const for q.
@@ -53,13 +59,12 @@ struct HeadGroup {
   __device__ int packed_rows() const { return heads() * p.Sq; }
   __device__ int visible(int packed_row) const { return visible_keys(p, packed_row / heads()); }
 
-  __device__ KeyRows<T> keys(int first) const {
-    return {static_cast<const T*>(p.k) + b * p.k_stride.b + g * p.k_stride.h, p.k_stride.s, first,
-            p.Sk, p.D};
+  /// Those from `end` on do not exist.
+  __device__ KeyRows<T> keys(int first, int end) const {
+    return cached(p.k, p.k_stride, first, end, p.D);
   }
-  __device__ KeyRows<T> values(int first) const {
-    return {static_cast<const T*>(p.v) + b * p.v_stride.b + g * p.v_stride.h, p.v_stride.s, first,
-            p.Sk, p.Dv};
+  __device__ KeyRows<T> values(int first, int end) const {
+    return cached(p.v, p.v_stride, first, end, p.Dv);
   }
   __device__ PackedRows<const T> queries(int first) const {
     return {static_cast<const T*>(p.q) + b * p.q_stride.b + g * heads() * p.q_stride.h,
@@ -81,12 +86,23 @@ struct HeadGroup {
     const std::int64_t h = g * heads() + packed_row % heads();
     return p.lse + (b * std::int64_t{p.H} + h) * p.Sq + packed_row / heads();
   }
+
+ private:
+  __device__ KeyRows<T> cached(const void* cache, const Strides& stride, int first, int end,
+                               int width) const {
+    const T* head_g = static_cast<const T*>(cache) + g * stride.h;
+    if (p.block_table == nullptr)
+      return {head_g + b * stride.b, stride, nullptr, 1, first, end, width};
+    const int* pages_g = p.block_table + b * std::int64_t{p.pages_per_row};
+    return {head_g, stride, pages_g, p.page, first, end, width};
+  }
 };
 
 /// Tiles first .. end-1 of equally many keys. Every row of the block sees all keys of those before
-/// `unmasked`.
+/// `unmasked`, and no row sees keys from end_key on: nobody reads those, for a NaN among them would
+/// outlive p = 0 in p v.
 struct KeyTiles {
-  int first, unmasked, end;
+  int first, unmasked, end, end_key;
 };
 
 /// The tiles of block_k keys that packed rows [first_row, first_row + rows) of a group see.
@@ -94,7 +110,8 @@ template <class T>
 __device__ inline KeyTiles visible_tiles(const HeadGroup<T>& group, int first_row, int rows,
                                          int block_k) {
   const int last_row = min(first_row + rows, group.packed_rows()) - 1;
-  return {0, group.visible(first_row) / block_k, (group.visible(last_row) + block_k - 1) / block_k};
+  const int end_key = group.visible(last_row);
+  return {0, group.visible(first_row) / block_k, (end_key + block_k - 1) / block_k, end_key};
 }
 
 }  // namespace

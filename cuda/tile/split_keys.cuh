@@ -33,7 +33,8 @@ __device__ inline std::int64_t part_index(const SplitParams& p, int bg, int spli
 __device__ inline KeyTiles tiles_of_split(KeyTiles visible, int block_k, int Sk, int split,
                                           int splits) {
   const int tiles = (Sk + block_k - 1) / block_k;
-  return {tiles * split / splits, visible.unmasked, min(visible.end, tiles * (split + 1) / splits)};
+  return {tiles * split / splits, visible.unmasked, min(visible.end, tiles * (split + 1) / splits),
+          visible.end_key};
 }
 
 constexpr int kCombineWarps = 4;
