@@ -100,8 +100,8 @@ std::vector<std::int32_t> page_order(const Problem& p, const std::string& order,
   std::vector<std::int32_t> pages(static_cast<std::size_t>(count));
   const Index used = p.B * p.table_width();
   for (Index n = 0; n < count; ++n) {
-    const Index b = n / p.table_width(), turn = n % p.table_width();
-    const Index page = n < used && order != "in_turn" ? turn * p.B + b : n;
+    const bool alternates = n < used && order != "in_turn";
+    const Index page = alternates ? n % p.table_width() * p.B + n / p.table_width() : n;
     pages[static_cast<std::size_t>(n)] =
         static_cast<std::int32_t>(order == "reversed" ? count - 1 - page : page);
   }
