@@ -80,6 +80,12 @@ def scale_of(variant, dims, keys):
 def inputs_of(case, dims):
     """q, k and v, those of absorbed MLA out of its latent cache."""
     read = {name: case["inputs"][name][()].astype(np.float64) for name in case["inputs"]}
+    if "block_table" in read:
+        table = read.pop("block_table").astype(int)
+        for name in [name for name in read if name.endswith("_cache")]:
+            rows = read.pop(name)[table]  # [B, N, page, ...]
+            dense = rows.reshape((rows.shape[0], -1) + rows.shape[3:])[:, :dims["Sk"]]
+            read[name if name == "latent_cache" else name[0]] = dense
     if "latent_cache" in read:
         k = read["latent_cache"][:, :, None]
         return read["q"], k, k[..., :dims["Dv"]]
@@ -169,13 +175,18 @@ class CoreTest(unittest.TestCase):
         elements = set("abs_mag abs_mag_a abs_mag_gap second_moment visible_abs_v".split())
         for case in self.cases.values():
             self.assertEqual(set(case), {"inputs", "outputs", "conditioning"})
-            absorbed = b"form=absorbed" in case.attrs["problem"]
-            self.assertEqual(set(case["inputs"]), {"q", "latent_cache"} if absorbed else set("qkv"))
+            problem = case.attrs["problem"]
+            inputs = {"q", "latent_cache"} if b"form=absorbed" in problem else set("qkv")
+            if b" page=" in problem:
+                inputs = {"q", "k_cache", "v_cache", "block_table"}
+            self.assertEqual(set(case["inputs"]), inputs)
             self.assertEqual(set(case["outputs"]), {"o", "lse"})
             self.assertEqual(set(case["conditioning"]), rows | elements)
             for path, dataset in tensors(case).items():
                 per_row = path.split("/")[1] in rows | {"lse"}
-                layout = b"BHS" if per_row else b"BSC" if "latent" in path else b"BSHD"
+                special = {"latent_cache": b"BSC", "block_table": b"BN", "k_cache": b"PSHD",
+                           "v_cache": b"PSHD"}
+                layout = special.get(path.split("/")[1], b"BHS" if per_row else b"BSHD")
                 self.assertEqual(dataset.attrs["layout"], layout)
                 if not path.startswith("inputs/"):
                     self.assertEqual(dataset.dtype, np.float64)
@@ -183,7 +194,9 @@ class CoreTest(unittest.TestCase):
     def test_16_bit_types_have_the_fields_that_the_schema_gives(self):
         fields = {"bfloat16": ((15, 7, 8, 0, 7), 127), "float16": ((15, 10, 5, 0, 10), 15)}
         for case in self.cases.values():
-            for dataset in case["inputs"].values():
+            for name, dataset in case["inputs"].items():
+                if name == "block_table":
+                    continue
                 kind = dataset.id.get_type()
                 self.assertEqual((kind.get_fields(), kind.get_ebias()),
                                  fields[dataset.attrs["dtype"].decode()])
