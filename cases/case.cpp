@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cases/error.h"
+#include "cases/number.h"
 
 namespace attest {
 namespace {
@@ -16,7 +17,8 @@ constexpr std::string_view kKernels[] = {
 };
 
 constexpr std::string_view kProblemKeys =
-    "B Sq Sk H G D Dv dtype form Dn Dr rope page mask fill seed";
+    "B Sq Sk H G D Dv dtype level E L Lq tp norm bias gate eps form Dn Dr rope lens page mask fill "
+    "seed";
 constexpr std::string_view kRunKeys = "kernel backend splits schedule";
 
 std::string_view trim(std::string_view text) {
@@ -47,7 +49,7 @@ bool contains_word(std::string_view words, std::string_view word) {
 }
 
 Index* dimension(Problem& p, std::string_view key) {
-  const std::array<std::pair<std::string_view, Index*>, 10> table = {{{"B", &p.B},
+  const std::array<std::pair<std::string_view, Index*>, 14> table = {{{"B", &p.B},
                                                                       {"Sq", &p.Sq},
                                                                       {"Sk", &p.Sk},
                                                                       {"H", &p.H},
@@ -56,7 +58,11 @@ Index* dimension(Problem& p, std::string_view key) {
                                                                       {"Dv", &p.Dv},
                                                                       {"Dn", &p.Dn},
                                                                       {"Dr", &p.Dr},
-                                                                      {"page", &p.page}}};
+                                                                      {"page", &p.page},
+                                                                      {"E", &p.layer.E},
+                                                                      {"L", &p.layer.L},
+                                                                      {"Lq", &p.layer.Lq},
+                                                                      {"tp", &p.layer.tp}}};
   for (const auto& [known, member] : table)
     if (known == key) return member;
   return nullptr;
@@ -149,8 +155,21 @@ std::int64_t parse_integer(std::string_view where, std::string_view key, std::st
   return value;
 }
 
+std::vector<Index> parse_lens(std::string_view where, std::string_view text) {
+  std::vector<Index> lens;
+  if (text == "all") return lens;
+  for (std::size_t from = 0; from <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', from), text.size());
+    lens.push_back(parse_integer(where, "lens", text.substr(from, comma - from), 0,
+                                 std::numeric_limits<Index>::max()));
+    from = comma + 1;
+  }
+  return lens;
+}
+
 void derive(Problem& p, const Given& given) {
-  const bool mla = p.variant == Variant::mla, absorbed = mla && p.form == Form::absorbed;
+  const bool mla = p.variant == Variant::mla;
+  const bool absorbed = mla && p.form == Form::absorbed && p.level == Level::core;
   if (!given.G && (p.variant == Variant::mha || (mla && !absorbed))) p.G = p.H;
   if (!given.G && (p.variant == Variant::mqa || absorbed)) p.G = 1;
   if (!given.Dv) p.Dv = absorbed ? p.D - p.Dr : p.D;
@@ -165,6 +184,18 @@ void set_key(Case& c, std::string_view where, std::string_view key, std::string_
     c.problem.dtype = parse_dtype(value);
   } else if (key == "form") {
     c.problem.form = parse_form(value);
+  } else if (key == "level") {
+    c.problem.level = parse_level(value);
+  } else if (key == "norm") {
+    c.problem.layer.norm = parse_norm(value);
+  } else if (key == "bias") {
+    c.problem.layer.bias = parse_bias(value);
+  } else if (key == "gate") {
+    c.problem.layer.gate = parse_integer(where, key, value, 0, 1) == 1;
+  } else if (key == "eps") {
+    c.problem.layer.eps = parse_number(where, key, value);
+  } else if (key == "lens") {
+    c.problem.lens = parse_lens(where, value);
   } else if (key == "rope") {
     c.problem.rope = parse_rope(value);
   } else if (key == "mask") {

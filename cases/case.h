@@ -58,13 +58,17 @@ std::vector<KeyValue> parse_pairs(std::string_view where, std::string_view text)
 std::int64_t parse_integer(std::string_view where, std::string_view key, std::string_view text,
                            std::int64_t low, std::int64_t high);
 
+/// Lengths as print_lens() prints them, or `all` for none: every batch entry has Sk keys.
+std::vector<Index> parse_lens(std::string_view where, std::string_view text);
+
 /// Which of the members that have a derived default are given.
 struct Given {
   bool G = false, Dv = false, Dn = false;
 };
 
 /// Sets those that are not: G = H in mha and expanded mla, 1 in mqa and absorbed mla; Dv = D, or
-/// D - Dr in absorbed mla; Dn = D - Dr in expanded mla.
+/// D - Dr in absorbed mla; Dn = D - Dr in expanded mla. Layers of mla have G = H, Dv = D and
+/// Dn = D - Dr in either form.
 void derive(Problem&, const Given&);
 
 /// Sets one member of a case from its case-string key; the YAML loader and the parsers share it.

@@ -6,6 +6,7 @@
 
 #include "cases/error.h"
 #include "cases/matrix.h"
+#include "cases/number.h"
 #include "cases/pairwise.h"
 
 namespace attest {
@@ -34,7 +35,7 @@ std::set<int> scope_of(const Block& block, std::string_view key) {
   if (key == "H") add("R");
   if (key == "R" && block.variant != Variant::mha) add("H");
   if (block.variant == Variant::mla && (key == "G" || key == "R" || key == "Dv" || key == "Dn"))
-    for (std::string_view other : {"form", "H", "D", "Dr"}) add(other);
+    for (std::string_view other : {"form", "H", "D", "Dr", "level"}) add(other);
   if (key == "G" && block.variant == Variant::mha) add("H");
   if ((key == "H" || key == "R") && block.variant == Variant::gqa) add("G");
   return scope;
@@ -111,7 +112,7 @@ void check_values_occur(const Block& block, const std::vector<Assignment>& rows)
 
 std::string value_of(const Case& c, std::string_view key) {
   const Problem& p = c.problem;
-  const std::array<std::pair<std::string_view, Index>, 12> numbers = {
+  const std::array<std::pair<std::string_view, Index>, 16> numbers = {
       {{"B", p.B},
        {"Sq", p.Sq},
        {"Sk", p.Sk},
@@ -123,6 +124,10 @@ std::string value_of(const Case& c, std::string_view key) {
        {"Dn", p.Dn},
        {"Dr", p.Dr},
        {"page", p.page},
+       {"E", p.layer.E},
+       {"L", p.layer.L},
+       {"Lq", p.layer.Lq},
+       {"tp", p.layer.tp},
        {"splits", c.run.splits}}};
   for (const auto& [known, value] : numbers)
     if (known == key) return std::to_string(value);
@@ -131,6 +136,12 @@ std::string value_of(const Case& c, std::string_view key) {
   if (key == "dtype") return std::string(name(p.dtype));
   if (key == "form") return std::string(name(p.form));
   if (key == "rope") return print(p.rope);
+  if (key == "level") return std::string(name(p.level));
+  if (key == "norm") return std::string(name(p.layer.norm));
+  if (key == "bias") return std::string(name(p.layer.bias));
+  if (key == "gate") return p.layer.gate ? "1" : "0";
+  if (key == "eps") return shortest(p.layer.eps);
+  if (key == "lens") return p.lens.empty() ? "all" : print_lens(p.lens);
   if (key == "mask") return std::string(name(p.mask));
   if (key == "fill") return std::string(name(p.fill));
   if (key == "kernel") return c.run.kernel;

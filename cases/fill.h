@@ -42,6 +42,7 @@ struct FillInfo {
   bool zero_mean_v;          ///< V has mean zero: per-row statistics apply too
   bool zero_mean_k;          ///< so has K, which in absorbed MLA is V too
   bool of_latent;            ///< works where the values are the keys
+  bool of_layer;             ///< makes hidden states, not scores that a layer would not reach
   std::string_view exposes;  ///< one line for `attest list --fills`
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-constexpr std::string_view kNumberKeys = " B Sq Sk H G R D Dv Dn Dr page seed splits schedule ";
+constexpr std::string_view kNumberKeys = " B Sq Sk H G R D Dv Dn Dr E L Lq tp gate page seed splits schedule ";
 constexpr std::string_view kWordKeys = " dtype form rope mask fill kernel ";
 const std::set<std::string> kDerivedKeys = {"H", "G", "R", "Dv", "Dn"};
 

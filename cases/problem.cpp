@@ -27,6 +27,20 @@ void check_dim(std::string_view key, Index value, Index low) {
                kMaxDim, "], got ", key, "=", value);
 }
 
+void check_lens(const Problem& p) {
+  if (p.lens.empty()) return;
+  ATTEST_CHECK(std::ssize(p.lens) == p.B,
+               "problem: lens must give each of the B batch entries its "
+               "keys, got ",
+               p.lens.size(), " lengths for B=", p.B);
+  for (std::size_t b = 0; b < p.lens.size(); ++b)
+    ATTEST_CHECK(p.lens[b] >= 0 && p.lens[b] <= p.Sk,
+                 "problem: lens must lie within the cache, in [0, Sk], got ", p.lens[b],
+                 " for batch entry ", b, " with Sk=", p.Sk);
+  ATTEST_CHECK(std::any_of(p.lens.begin(), p.lens.end(), [&](Index n) { return n != p.Sk; }),
+               "problem: lens must not all be Sk, for without lens they are; got Sk=", p.Sk);
+}
+
 void check_elements(std::string_view tensor, std::array<Index, 4> shape) {
   double elements = 1;
   for (Index extent : shape) elements *= static_cast<double>(extent);
@@ -36,19 +50,23 @@ void check_elements(std::string_view tensor, std::array<Index, 4> shape) {
 }
 
 void check_mla(const Problem& p) {
+  const bool layer = p.level == Level::layer;
   if (p.variant != Variant::mla) {
     const Problem defaults;
-    ATTEST_CHECK(p.form == defaults.form && p.Dn == 0 && p.Dr == 0 && p.rope == defaults.rope,
-                 "problem: form, Dn, Dr and rope belong to mla, got them in ", name(p.variant));
+    ATTEST_CHECK(p.form == defaults.form && p.Dn == 0 && p.Dr == 0,
+                 "problem: form, Dn and Dr belong to mla, got them in ", name(p.variant));
+    ATTEST_CHECK(layer || p.rope == defaults.rope,
+                 "problem: rope belongs to mla and to level=layer, got it in ", name(p.variant),
+                 "; core attention of other variants takes q and k as they are");
     return;
   }
-  const bool absorbed = p.form == Form::absorbed;
+  const bool absorbed = p.form == Form::absorbed && !layer;
   check_dim("Dn", p.Dn, 1);
   check_dim("Dr", p.Dr, 1);
   ATTEST_CHECK(p.G == (absorbed ? 1 : p.H), "problem: mla ", name(p.form),
                " needs G = ", absorbed ? "1" : "H", ", got H=", p.H, " G=", p.G);
-  ATTEST_CHECK(absorbed || p.D == p.Dn + p.Dr,
-               "problem: mla expanded needs D = Dn + Dr, got D=", p.D, " Dn=", p.Dn, " Dr=", p.Dr);
+  ATTEST_CHECK(absorbed || p.D == p.Dn + p.Dr, "problem: mla ", layer ? "layer" : "expanded",
+               " needs D = Dn + Dr, got D=", p.D, " Dn=", p.Dn, " Dr=", p.Dr);
   ATTEST_CHECK(!absorbed || p.D == p.Dv + p.Dr,
                "problem: mla absorbed needs D = Dv + Dr, got D=", p.D, " Dv=", p.Dv, " Dr=", p.Dr);
   ATTEST_CHECK(!absorbed || info(p.fill).of_latent,
@@ -88,20 +106,28 @@ Form parse_form(std::string_view text) {
   return text == kForms[0] ? Form::expanded : Form::absorbed;
 }
 
-Index Problem::visible_keys(Index i) const {
-  if (mask == Mask::none) return Sk;
-  const Index last = mask == Mask::causal ? i + Sk - Sq : i;
-  return std::clamp<Index>(last + 1, 0, Sk);
+Index Problem::visible_keys(Index b, Index i) const {
+  const Index keys = length(b);
+  if (mask == Mask::none) return keys;
+  const Index last = mask == Mask::causal ? i + keys - Sq : i;
+  return std::clamp<Index>(last + 1, 0, keys);
 }
 
 Index Problem::table_width() const { return (Sk + page - 1) / page; }
 
 Index Problem::pool_pages() const { return B * table_width() + kSparePages; }
 
+std::string print_lens(const std::vector<Index>& lens) {
+  std::string text;
+  for (Index length : lens) text += concat(text.empty() ? "" : ",", length);
+  return text;
+}
+
 double Problem::flops() const {
   double pairs = 0;
-  for (Index i = 0; i < Sq; ++i) pairs += static_cast<double>(visible_keys(i));
-  return 2.0 * static_cast<double>(B * H * (D + Dv)) * pairs;
+  for (Index b = 0; b < B; ++b)
+    for (Index i = 0; i < Sq; ++i) pairs += static_cast<double>(visible_keys(b, i));
+  return 2.0 * static_cast<double>(H * (D + Dv)) * pairs;
 }
 
 void validate(const Problem& p) {
@@ -118,7 +144,9 @@ void validate(const Problem& p) {
   ATTEST_CHECK(p.variant != Variant::mqa || p.G == 1, "problem: mqa needs G = 1, got G=", p.G,
                "; use gqa for several key/value heads");
   ATTEST_CHECK(p.dtype != Dtype::int32, "problem: dtype must be a floating-point type, got int32");
+  check_lens(p);
   check_mla(p);
+  check_layer(p);
   check_elements("q", {p.B, p.Sq, p.H, p.D});
   check_elements("k", {p.B, p.Sk, p.G, p.D});
   check_elements("v", {p.B, p.Sk, p.G, p.Dv});
@@ -136,10 +164,12 @@ std::string print(const Problem& p) {
                             " G=", p.G, " D=", p.D);
   if (p.Dv != p.D) text += concat(" Dv=", p.Dv);
   text += concat(" dtype=", name(p.dtype));
+  if (p.level != defaults.level) text += concat(" level=", name(p.level), print(p.layer));
   if (p.form != defaults.form) text += concat(" form=", name(p.form));
-  if (p.form == Form::absorbed) text += concat(" Dn=", p.Dn);
+  if (p.form == Form::absorbed && p.level == Level::core) text += concat(" Dn=", p.Dn);
   if (p.Dr != defaults.Dr) text += concat(" Dr=", p.Dr);
   if (p.rope != defaults.rope) text += concat(" rope=", print(p.rope));
+  if (!p.lens.empty()) text += concat(" lens=", print_lens(p.lens));
   if (p.page != defaults.page) text += concat(" page=", p.page);
   if (p.mask != defaults.mask) text += concat(" mask=", name(p.mask));
   if (p.fill != defaults.fill) text += concat(" fill=", name(p.fill));

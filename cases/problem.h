@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cases/dtype.h"
 #include "cases/fill.h"
+#include "cases/layer.h"
 #include "cases/rope.h"
 
 namespace attest {
@@ -15,7 +17,8 @@ enum class Variant {
 #include "cases/variants.def"
 };
 
-/// Which keys a query sees. Bottom-right: query i sees keys j <= i + Sk - Sq; top-left: j <= i.
+/// Which keys a query sees. causal is bottom-right: query i sees keys j <= i + Sk - Sq; top-left:
+/// j <= i.
 enum class Mask { none, causal, causal_top_left };
 
 /// How MLA is computed: with keys and values expanded from the latent, a head each, or absorbed,
@@ -43,6 +46,13 @@ Form parse_form(std::string_view);
 ///
 ///     mla B=1 Sq=5 Sk=193 H=7 G=7 D=192 Dv=128 dtype=bf16 Dr=64 mask=causal
 ///     mla B=2 Sq=1 Sk=65 H=16 G=1 D=576 Dv=512 dtype=bf16 form=absorbed Dn=128 Dr=64
+///
+/// With level=layer the problem starts at hidden states x [B,Sq,E], appends Sq tokens to a cache of
+/// Sk slots and ends with y [B,Sq,E] (cases/stages.h). H, G, D and Dv are then those of the model:
+/// MLA has G = H and D = Dn + Dr in both forms, and the latent's width L beside them:
+///
+///     mla B=2 Sq=1 Sk=65 H=4 G=4 D=24 Dv=40 dtype=bf16 level=layer E=72 L=48 Lq=32 form=absorbed
+///     Dr=8
 struct Problem {
   Variant variant = Variant::mha;
   Index B = 1;    ///< batch
@@ -53,19 +63,29 @@ struct Problem {
   Index D = 64;   ///< width of q and k
   Index Dv = 64;  ///< width of v and o; default D
   Dtype dtype = Dtype::bf16;
+  Level level = Level::core;
+  Layer layer;                 ///< of level=layer
   Form form = Form::expanded;  ///< of mla
   Index Dn = 0;                ///< of mla: width without position; default D - Dr
   Index Dr = 0;                ///< of mla: rotary width
-  Rope rope;                   ///< of mla: whose context stretch its softmax scale knows
-  Index page = 0;              ///< keys a page, where k and v lie in pages; 0: they do not
+  Rope rope;                ///< of mla (its softmax scale knows the context stretch) and of layers
+  std::vector<Index> lens;  ///< keys that each batch entry has, of Sk slots; empty: Sk
+  Index page = 0;           ///< keys a page, where k and v lie in pages; 0: they do not
   Mask mask = Mask::none;
   Fill fill = Fill::normal;
   std::uint64_t seed = 0;
 
   bool operator==(const Problem&) const = default;
 
-  /// Number of keys that query i sees; they are keys 0 .. n-1.
-  Index visible_keys(Index i) const;
+  /// Keys of batch entry b: lens[b], or Sk.
+  Index length(Index b) const { return lens.empty() ? Sk : lens[static_cast<std::size_t>(b)]; }
+
+  /// Number of keys that query i of batch entry b sees; they are keys 0 .. n-1. Masks count from
+  /// the end of the entry's own keys: bottom-right, query i sees keys j <= i + length(b) - Sq.
+  Index visible_keys(Index b, Index i) const;
+
+  /// Position of query i in its sequence, which ends with the queries: length(b) - Sq + i.
+  Index position(Index b, Index i) const { return length(b) - Sq + i; }
 
   /// Pages of one batch entry, ceil(Sk / page), and of the whole pool: those of all batch entries
   /// and kSparePages that nobody uses. Both only where page > 0.
@@ -82,6 +102,9 @@ void validate(const Problem&);
 
 /// The canonical string.
 std::string print(const Problem&);
+
+/// `193,65,0`: lengths as a case string has them.
+std::string print_lens(const std::vector<Index>&);
 
 /// Reads a case string: the variant first, then `key=value` in any order. G may be left out for
 /// mha, mqa and mla, Dv, mask, fill and seed always, what only mla has where it has its default.

@@ -11,6 +11,7 @@
 
 #include "cases/case.h"
 #include "cases/error.h"
+#include "cases/number.h"
 
 namespace attest {
 namespace {
@@ -48,11 +49,7 @@ constexpr std::array<Key, 12> kKeys = {{
     {"high_freq_factor", kLlama3, &Rope::high_freq_factor},
 }};
 
-std::string text_of(double value) {
-  std::array<char, 32> buffer;
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value + 0.0).ptr;
-  return std::string(buffer.data(), end);  // + 0.0: minus zero prints like zero, its equal
-}
+std::string text_of(double value) { return shortest(value); }
 std::string text_of(Index value) { return concat(value); }
 std::string text_of(bool value) { return std::string(kBools[value]); }
 std::string text_of(RopePairing value) { return std::string(name(value)); }
@@ -69,9 +66,7 @@ std::size_t parse_word(std::string_view where, const std::array<std::string_view
 }
 
 void parse_value(std::string_view key, std::string_view text, double& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  ATTEST_CHECK(error == std::errc() && end == text.data() + text.size() && std::isfinite(value),
-               "rope: ", key, " must be a finite number, got ", key, ":", text);
+  value = parse_number("rope", key, text);
 }
 void parse_value(std::string_view key, std::string_view text, Index& value) {
   constexpr Index kLimit = std::numeric_limits<Index>::max();

@@ -42,7 +42,7 @@ RowConditioning Conditioning::row(Index b, Index i, Index h) const {
   const auto width = static_cast<std::size_t>(p.Dv);
   const std::size_t first = static_cast<std::size_t>((b * p.Sq + i) * p.H + h) * width;
   const auto part = [&](std::span<const double> all) { return all.subspan(first, width); };
-  return {.visible = p.visible_keys(i),
+  return {.visible = p.visible_keys(b, i),
           .lse = lse_[n],
           .row_max = row_max_[n],
           .row_sum = row_sum_[n],

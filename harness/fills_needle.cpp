@@ -40,7 +40,7 @@ double code(const Stream& k, Index b, Index j, Index g, Index d, Index bits) {
 /// The key that a row points at: ends and middle of what it sees, the edges of a random tile, and
 /// a random key, in turn over rows and heads. Key 0 when it sees none (o must be 0 then).
 Index target(const Row& row) {
-  const Index seen = row.problem.visible_keys(row.s);
+  const Index seen = row.problem.visible_keys(row.b, row.s);
   if (seen == 0) return 0;
   const Draw draw = row.at(0);
   const auto below = [](std::uint64_t bits, Index n) {

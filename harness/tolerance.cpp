@@ -235,7 +235,7 @@ Bounds derive_bounds(const Problem& p, const Truth& truth, const Descriptor& d) 
     for (Index b = 0; b < p.B; ++b)
       for (Index i = 0; i < p.Sq; ++i)
         for (Index h = 0; h < p.H; ++h) {
-          if (p.visible_keys(i) == 0) continue;
+          if (p.visible_keys(b, i) == 0) continue;
           const std::size_t first = static_cast<std::size_t>((b * p.Sq + i) * p.H + h) * width;
           const auto part = [&](std::vector<double>& v) {
             return std::span(v).subspan(first, width);

@@ -66,6 +66,8 @@ ConditioningOutputs add_conditioning(TensorSet& set, const Problem& n) {
 Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const TensorView& v,
              Emit emit) {
   validate(n);
+  ATTEST_CHECK(n.level == Level::core, "reference: attend() takes a problem of level=core, got ",
+               print(n));
   check_input("q", q, {n.B, n.Sq, n.H, n.D});
   check_input("k", k, {n.B, n.Sk, n.G, n.D});
   check_input("v", v, {n.B, n.Sk, n.G, n.Dv});

@@ -36,7 +36,7 @@ void check_block_table(const Problem& p, const Tensor& table, Index pages) {
   ATTEST_CHECK((table.shape() == std::vector<Index>{p.B, width}), "attention: block_table must be ",
                p.B, " x ", width, " entries, got ", table.size());
   const std::span<const std::int32_t> entries = table.as<std::int32_t>();
-  const Index used = key_tiles(p.visible_keys(p.Sq - 1), p.page);
+  const Index used = key_tiles(p.visible_keys(0, p.Sq - 1), p.page);
   for (Index b = 0; b < p.B; ++b)
     for (Index n = 0; n < used; ++n) {
       const std::int32_t page = entries[static_cast<std::size_t>(b * width + n)];
@@ -67,6 +67,8 @@ int score_width(Capacity capacity) {
 Index score_chain(const Problem& p) { return score_width(capacity_of(p)) / 16; }
 
 std::string check_rows(const Problem& p, Index max_D, Index max_Dv) {
+  if (p.level != Level::core) return "level must be core, got layer";
+  if (!p.lens.empty()) return "lens must be all: every batch entry has Sk keys";
   if (p.dtype != Dtype::bf16 && p.dtype != Dtype::fp16)
     return concat("dtype must be bf16 or fp16, got ", name(p.dtype));
   if (p.D % 8 != 0) return concat("D must be a multiple of 8, got D=", p.D);

@@ -108,7 +108,7 @@ LaunchTimes time(const Problem& problem, const RunConfig&, const TensorSet& inpu
 }
 
 Descriptor descriptor(const Problem& p, Index) {
-  const Index tiles = key_tiles(p.visible_keys(p.Sq - 1), kBlockK);
+  const Index tiles = key_tiles(p.visible_keys(0, p.Sq - 1), kBlockK);
   const Index chain_pv = kBlockK / 16 * tiles;  // accumulate(): one mma per 16 keys
   return {
       .u_acc = 0x1p-23,  // mma.sync may truncate

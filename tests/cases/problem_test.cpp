@@ -85,8 +85,9 @@ TEST_CASE("a broken rule is named with the values that break it") {
       {"nha B=1", "variant: must be one of mha gqa mqa mla, got nha"},
       {"", "got nothing"},
       {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 Dr=8",
-       "Dn, Dr and rope belong to mla, got them in mha"},
-      {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 rope=default", "belong to mla"},
+       "form, Dn and Dr belong to mla, got them in mha"},
+      {"mha B=1 Sq=1 Sk=1 H=1 D=64 dtype=bf16 rope=default",
+       "rope belongs to mla and to level=layer"},
       {"mla B=1 Sq=1 Sk=1 H=2 D=64 dtype=bf16", "Dr must lie in [1, 16777216], got Dr=0"},
       {"mla B=1 Sq=1 Sk=1 H=2 D=64 dtype=bf16 Dr=64", "Dn must lie in"},
       {"mla B=1 Sq=1 Sk=1 H=2 G=1 D=64 dtype=bf16 Dr=8", "mla expanded needs G = H, got H=2 G=1"},
@@ -112,12 +113,12 @@ TEST_CASE("a broken rule is named with the values that break it") {
 
 TEST_CASE("causal masks align with the last key or with the first") {
   Problem p = parse_problem("mha B=1 Sq=2 Sk=5 H=1 D=64 dtype=bf16 mask=causal");
-  CHECK(p.visible_keys(0) == 4);
-  CHECK(p.visible_keys(1) == 5);
+  CHECK(p.visible_keys(0, 0) == 4);
+  CHECK(p.visible_keys(0, 1) == 5);
   p = parse_problem("mha B=1 Sq=5 Sk=2 H=1 D=64 dtype=bf16 mask=causal");
-  CHECK(p.visible_keys(2) == 0);
-  CHECK(p.visible_keys(3) == 1);
+  CHECK(p.visible_keys(0, 2) == 0);
+  CHECK(p.visible_keys(0, 3) == 1);
   p.mask = Mask::causal_top_left;
-  CHECK(p.visible_keys(0) == 1);
-  CHECK(p.visible_keys(4) == 2);
+  CHECK(p.visible_keys(0, 0) == 1);
+  CHECK(p.visible_keys(0, 4) == 2);
 }

@@ -216,7 +216,7 @@ TensorSet run(const Problem& p, const TensorSet& inputs, const Options& options)
     for (Index i = 0; i < p.Sq; ++i)
       for (Index h = 0; h < p.H; ++h) {
         const Row row{p, options, q.row(b, i, h), k, v, b, h / (p.H / p.G)};
-        Index visible = p.visible_keys(i);
+        Index visible = p.visible_keys(b, i);
         if (options.defect == Defect::drop_last_key) visible = std::max<Index>(0, visible - 1);
         std::vector<Partial> parts;
         for (Index n = 0; n < options.splits; ++n)
@@ -257,7 +257,7 @@ Truth truth_of(const Problem& p, const TensorSet& inputs) {
   for (Index b = 0; b < p.B; ++b)
     for (Index i = 0; i < p.Sq; ++i)
       for (Index h = 0; h < p.H; ++h) {
-        const Index visible = p.visible_keys(i), g = h / (p.H / p.G);
+        const Index visible = p.visible_keys(b, i), g = h / (p.H / p.G);
         if (visible == 0) continue;
         const RowTruth r(p, q.row(b, i, h), k, b, g, visible);
         const auto n = static_cast<std::size_t>((b * p.H + h) * p.Sq + i);
