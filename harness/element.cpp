@@ -26,7 +26,9 @@ int digits_that_tell(double got, double want) {
 }
 
 std::string place_of(const Element& element) {
-  const std::string_view letters = element.tensor == "lse" ? "bhi" : "bihd";
+  const std::string_view letters = element.tensor == "lse"     ? "bhi"
+                                   : element.index.size() == 3 ? "bie"
+                                                               : "bihd";
   std::string index;
   for (std::size_t axis = 0; axis < element.index.size() && axis < letters.size(); ++axis)
     index += fmt::format("{}{}={}", axis ? "," : "", letters[axis], element.index[axis]);

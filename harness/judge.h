@@ -54,8 +54,9 @@ Check parse_check(std::string_view);
 
 /// One element of an output.
 struct Element {
-  std::string tensor;        ///< "o" or "lse"
-  std::vector<Index> index;  ///< b, i, h, d for o [B,Sq,H,Dv]; b, h, i for lse [B,H,Sq]
+  std::string tensor;        ///< "o" or "lse"; of a layer, any tensor of cases/stages.h
+  std::vector<Index> index;  ///< b, i, h, d for o [B,Sq,H,Dv]; b, h, i for lse [B,H,Sq]; else the
+                             ///< tensor's axes, a token's number among the new ones for a cache
   double got, want, bound;   ///< bound: of the check that failed, or the hard bound
 };
 
@@ -64,14 +65,28 @@ struct Element {
 /// `..., must be finite` for a NaN or an infinity that the truth has not.
 std::string print(const Element&);
 
+/// What is decided of one stage of a layer (cases/stages.h).
+struct StageResult {
+  std::string stage;
+  Verdict verdict = Verdict::pass;  ///< pass, fail or untrusted
+  Check check = Check::none;
+  std::string message;
+  double ratio = 0;  ///< largest error / hard bound (of attention: of o and lse)
+  double rho = 0;
+  Index failing = 0, total = 0;
+  std::vector<Element> worst;
+};
+
 struct Judgement {
   Verdict verdict = Verdict::pass;
   bool warn = false;          ///< passed, but a coherent fill exceeded the statistical bound
   Check check = Check::none;  ///< what failed
   std::string message;        ///< empty for a plain pass
   Metrics metrics;
-  std::vector<Element> worst;    ///< up to 8, worst error / bound first
-  Index failing = 0, total = 0;  ///< elements that the failed check refuses; elements it asked
+  std::vector<Element> worst;       ///< up to 8, worst error / bound first
+  Index failing = 0, total = 0;     ///< elements that the failed check refuses; elements it asked
+  std::vector<StageResult> stages;  ///< of a layer, in order (of all shards)
+  double end_to_end_limit = 0;      ///< of a layer: what metrics.nmse_a may reach
 };
 
 /// Judges what a kernel stored for a problem, given the truth and what the kernel declares.

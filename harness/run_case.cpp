@@ -1,54 +1,12 @@
 #include "harness/run_case.h"
 
-#include <chrono>
-
 #include "cases/error.h"
-#include "cases/fault.h"
-#include "cases/sha256.h"
 #include "harness/dump.h"
 #include "harness/inputs.h"
+#include "harness/run_support.h"
 #include "reference/reference.h"
 
 namespace attest {
-namespace {
-
-/// Seconds since the object was made or last asked.
-class Stopwatch {
- public:
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-CrashReason reason_of(FaultKind kind) {
-  switch (kind) {
-    case FaultKind::deadlock:
-      return CrashReason::deadlock;
-    case FaultKind::race:
-      return CrashReason::race;
-    case FaultKind::bounds:
-      return CrashReason::bounds;
-    case FaultKind::misuse:
-      return CrashReason::misuse;
-    case FaultKind::device:
-      return CrashReason::device;
-  }
-  return CrashReason::crash;
-}
-
-std::string hash_of(const TensorSet& tensors) {
-  std::string joined;
-  for (const Tensor& tensor : tensors) joined += tensor.name() + tensor.sha256();
-  return sha256(joined);
-}
-
-}  // namespace
 
 Question pose(const Problem& problem) {
   Stopwatch watch;
