@@ -13,12 +13,13 @@
 // R Sq rows fill the 16 of an mma and each key is read once a group. The loop is tile/key_loop.cuh.
 // Shared memory: SharedPlan, 34, 68 or 86 KiB. Math and symbols: reference/gqa.cpp.
 // Rounds p to T before p v; everything else, partial results included, is fp32.
+#include <memory>
+
 #include "cases/error.h"
 #include "cuda/kernel.h"
-#include "cuda/kernels/device_tensors.h"
+#include "cuda/kernels/attention_launch.h"
 #include "cuda/kernels/instance.h"
 #include "cuda/kernels/split_scratch.h"
-#include "cuda/simt/device_timing.h"
 #include "cuda/tile/key_loop.cuh"
 #include "cuda/tile/merge.cuh"
 #include "cuda/tile/split_keys.cuh"
@@ -129,34 +130,6 @@ Index splits(const Problem& p, Index requested) {
   return choose_splits(p.B * p.G * row_tiles, key_tiles(p.Sk, kBlockK), requested);
 }
 
-/// Calls action(start), where start() launches both kernels, and brings o and lse back.
-template <class Action>
-void with_launch(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
-                 TensorSet& outputs, const Action& action) {
-  const Index parts = splits(problem, config.splits);
-  DeviceTensors tensors(problem, inputs, outputs);
-  const SplitScratch scratch(problem, parts);
-  const SplitParams params = scratch.params(tensors.params(), parts);
-  with_instance(problem, [&](auto instance) {
-    using I = decltype(instance);
-    action([&] { launch<typename I::T, I::kD, I::kDv>(params); });
-  });
-  tensors.copy_back();
-}
-
-void run(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
-         TensorSet& outputs) {
-  with_launch(problem, config, inputs, outputs, [](const auto& start) { start(); });
-}
-
-LaunchTimes time(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
-                 TensorSet& outputs, double seconds) {
-  LaunchTimes times;
-  with_launch(problem, config, inputs, outputs,
-              [&](const auto& start) { times = simt::time_launches(start, seconds); });
-  return times;
-}
-
 Descriptor descriptor(const Problem& p, Index splits) {
   const Index tiles = (key_tiles(p.Sk, kBlockK) + splits - 1) / splits;
   const Index chain_pv = tiles;  // accumulate(): one mma a tile, since a warp has 16 of its keys
@@ -178,14 +151,27 @@ Descriptor descriptor(const Problem& p, Index splits) {
 
 }  // namespace
 
+Launch decode_launch(const Problem& problem, const RunConfig& config,
+                     const AttentionParams& attention) {
+  const Index parts = splits(problem, config.splits);
+  const auto scratch = std::make_shared<const SplitScratch>(problem, parts);
+  const SplitParams params = scratch->params(attention, parts);
+  Launch start;
+  with_instance(problem, [&](auto instance) {
+    using I = decltype(instance);
+    start = [scratch, params] { launch<typename I::T, I::kD, I::kDv>(params); };
+  });
+  return start;
+}
+
 Kernel decode() {
   return {.name = "decode",
           .backend = Backend::ATTEST_BACKEND,
           .supports = supports,
           .splits = splits,
-          .run = run,
+          .run = run_attention<decode_launch>,
           .descriptor = descriptor,
-          .time = time};
+          .time = time_attention<decode_launch>};
 }
 
 }  // namespace attest::ATTEST_BACKEND

@@ -18,12 +18,13 @@
 // the same in all warps and only scores are exchanged. Packed rows: tile/head_group.cuh, G = 1.
 // Shared memory: SharedPlan, 80 or 24 KiB, so that two blocks fit an SM of every architecture.
 // Math and symbols: reference/mla.cpp. Rounds p to T before p v; everything else is fp32.
+#include <memory>
+
 #include "cases/error.h"
 #include "cuda/kernel.h"
-#include "cuda/kernels/device_tensors.h"
+#include "cuda/kernels/attention_launch.h"
 #include "cuda/kernels/instance.h"
 #include "cuda/kernels/split_scratch.h"
-#include "cuda/simt/device_timing.h"
 #include "cuda/tile/head_group.cuh"
 #include "cuda/tile/mma_tile.cuh"
 #include "cuda/tile/softmax_step.cuh"
@@ -165,13 +166,13 @@ __global__ void __launch_bounds__(kThreads) mla_decode_kernel(const SplitParams 
 Index row_tiles(const Problem& p) { return (packed_rows(p) + kWarpRows - 1) / kWarpRows; }
 
 template <class I>
-void launch(const Problem& problem, const SplitParams& p) {
-  simt::launch(mla_decode_kernel<typename I::T, I::kD, I::kDv>,
-               simt::LaunchShape{
-                   .grid = dim3(static_cast<unsigned>(row_tiles(problem)), p.splits, p.attention.B),
-                   .block = dim3(kThreads),
-                   .smem_bytes = sizeof(SharedPlan<typename I::T, I::kD>)},
-               p);
+void launch(Index tiles, const SplitParams& p) {
+  simt::launch(
+      mla_decode_kernel<typename I::T, I::kD, I::kDv>,
+      simt::LaunchShape{.grid = dim3(static_cast<unsigned>(tiles), p.splits, p.attention.B),
+                        .block = dim3(kThreads),
+                        .smem_bytes = sizeof(SharedPlan<typename I::T, I::kD>)},
+      p);
   launch_combine<typename I::T>(p);
 }
 
@@ -200,33 +201,6 @@ Index splits(const Problem& p, Index requested) {
   return choose_splits(p.B * row_tiles(p), key_tiles(p.Sk, kBlockKeys), requested);
 }
 
-/// Calls action(start), where start() launches both kernels, and brings o and lse back.
-template <class Action>
-void with_launch(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
-                 TensorSet& outputs, const Action& action) {
-  const Index parts = splits(problem, config.splits);
-  DeviceTensors tensors(problem, inputs, outputs);
-  const SplitScratch scratch(problem, parts);
-  const SplitParams params = scratch.params(tensors.params(), parts);
-  with_latent_instance(problem, [&](auto instance) {
-    action([&] { launch<decltype(instance)>(problem, params); });
-  });
-  tensors.copy_back();
-}
-
-void run(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
-         TensorSet& outputs) {
-  with_launch(problem, config, inputs, outputs, [](const auto& start) { start(); });
-}
-
-LaunchTimes time(const Problem& problem, const RunConfig& config, const TensorSet& inputs,
-                 TensorSet& outputs, double seconds) {
-  LaunchTimes times;
-  with_launch(problem, config, inputs, outputs,
-              [&](const auto& start) { times = simt::time_launches(start, seconds); });
-  return times;
-}
-
 Descriptor descriptor(const Problem& p, Index splits) {
   const Index tiles = (key_tiles(p.Sk, kBlockKeys) + splits - 1) / splits;
   const Index mma_qk = (narrow(p) ? 128 : 576) / kWarps / 16;  // score(): one per 16 columns
@@ -250,14 +224,27 @@ Descriptor descriptor(const Problem& p, Index splits) {
 
 }  // namespace
 
+Launch mla_decode_launch(const Problem& problem, const RunConfig& config,
+                         const AttentionParams& attention) {
+  const Index parts = splits(problem, config.splits);
+  const auto scratch = std::make_shared<const SplitScratch>(problem, parts);
+  const SplitParams params = scratch->params(attention, parts);
+  Launch start;
+  with_latent_instance(problem, [&](auto instance) {
+    using I = decltype(instance);
+    start = [scratch, params, tiles = row_tiles(problem)] { launch<I>(tiles, params); };
+  });
+  return start;
+}
+
 Kernel mla_decode() {
   return {.name = "mla_decode",
           .backend = Backend::ATTEST_BACKEND,
           .supports = supports,
           .splits = splits,
-          .run = run,
+          .run = run_attention<mla_decode_launch>,
           .descriptor = descriptor,
-          .time = time};
+          .time = time_attention<mla_decode_launch>};
 }
 
 }  // namespace attest::ATTEST_BACKEND

@@ -14,9 +14,8 @@
 #include <string>
 
 #include "cuda/kernel.h"
-#include "cuda/kernels/device_tensors.h"
+#include "cuda/kernels/attention_launch.h"
 #include "cuda/kernels/instance.h"
-#include "cuda/simt/device_timing.h"
 #include "cuda/tile/key_loop.cuh"
 
 namespace attest::ATTEST_BACKEND {
@@ -82,31 +81,6 @@ std::string supports(const Problem& problem) { return check_attention(problem); 
 
 Index splits(const Problem&, Index) { return 1; }
 
-/// Calls action(start), where start() launches the kernel, and brings o and lse back.
-template <class Action>
-void with_launch(const Problem& problem, const TensorSet& inputs, TensorSet& outputs,
-                 const Action& action) {
-  DeviceTensors tensors(problem, inputs, outputs);
-  const AttentionParams params = tensors.params();
-  with_instance(problem, [&](auto instance) {
-    using I = decltype(instance);
-    action([&] { launch<typename I::T, I::kD, I::kDv>(params); });
-  });
-  tensors.copy_back();
-}
-
-void run(const Problem& problem, const RunConfig&, const TensorSet& inputs, TensorSet& outputs) {
-  with_launch(problem, inputs, outputs, [](const auto& start) { start(); });
-}
-
-LaunchTimes time(const Problem& problem, const RunConfig&, const TensorSet& inputs,
-                 TensorSet& outputs, double seconds) {
-  LaunchTimes times;
-  with_launch(problem, inputs, outputs,
-              [&](const auto& start) { times = simt::time_launches(start, seconds); });
-  return times;
-}
-
 Descriptor descriptor(const Problem& p, Index) {
   const Index tiles = key_tiles(p.visible_keys(0, p.Sq - 1), kBlockK);
   const Index chain_pv = kBlockK / 16 * tiles;  // accumulate(): one mma per 16 keys
@@ -129,14 +103,23 @@ Descriptor descriptor(const Problem& p, Index) {
 
 }  // namespace
 
+Launch prefill_launch(const Problem& problem, const RunConfig&, const AttentionParams& params) {
+  Launch start;
+  with_instance(problem, [&](auto instance) {
+    using I = decltype(instance);
+    start = [params] { launch<typename I::T, I::kD, I::kDv>(params); };
+  });
+  return start;
+}
+
 Kernel prefill() {
   return {.name = "prefill",
           .backend = Backend::ATTEST_BACKEND,
           .supports = supports,
           .splits = splits,
-          .run = run,
+          .run = run_attention<prefill_launch>,
           .descriptor = descriptor,
-          .time = time};
+          .time = time_attention<prefill_launch>};
 }
 
 }  // namespace attest::ATTEST_BACKEND
