@@ -70,11 +70,11 @@ struct StageResult {
   std::string stage;
   Verdict verdict = Verdict::pass;  ///< pass, fail or untrusted
   Check check = Check::none;
-  std::string message;
+  std::string message = {};
   double ratio = 0;  ///< largest error / hard bound (of attention: of o and lse)
   double rho = 0;
   Index failing = 0, total = 0;
-  std::vector<Element> worst;
+  std::vector<Element> worst = {};
 };
 
 struct Judgement {

@@ -67,6 +67,41 @@ Element element_of(const Json& json) {
           number(json.at("bound"))};
 }
 
+Json json_of(const StageResult& stage) {
+  return {{"stage", stage.stage},         {"verdict", name(stage.verdict)},
+          {"check", name(stage.check)},   {"message", stage.message},
+          {"ratio", number(stage.ratio)}, {"rho", number(stage.rho)},
+          {"failing", stage.failing},     {"total", stage.total}};
+}
+
+StageResult stage_of(const Json& json) {
+  StageResult stage{.stage = json.at("stage")};
+  stage.verdict = parse_verdict(json.at("verdict").get<std::string>());
+  stage.check = parse_check(json.at("check").get<std::string>());
+  stage.message = json.at("message");
+  stage.ratio = number(json.at("ratio"));
+  stage.rho = number(json.at("rho"));
+  stage.failing = json.at("failing");
+  stage.total = json.at("total");
+  return stage;
+}
+
+Json json_of(const LayerRounding& r) {
+  return {
+      {"u_acc", r.u_acc}, {"mma_width", r.mma_width}, {"mma_depth", r.mma_depth}, {"u_a", r.u_a},
+      {"lanes", r.lanes}, {"u_rsqrt", r.u_rsqrt},     {"u_sigmoid", r.u_sigmoid}};
+}
+
+LayerRounding layer_rounding_of(const Json& json) {
+  return {.u_acc = json.at("u_acc"),
+          .mma_width = json.at("mma_width"),
+          .mma_depth = json.at("mma_depth"),
+          .u_a = json.at("u_a"),
+          .lanes = json.at("lanes"),
+          .u_rsqrt = json.at("u_rsqrt"),
+          .u_sigmoid = json.at("u_sigmoid")};
+}
+
 Json json_of(const Descriptor& d) {
   return {{"u_acc", d.u_acc},
           {"depth_qk", d.depth_qk},
@@ -80,7 +115,8 @@ Json json_of(const Descriptor& d) {
           {"l_from_rounded_p", d.l_from_rounded_p},
           {"block_k", d.block_k},
           {"splits", d.splits},
-          {"o_type", name(d.o_type)}};
+          {"o_type", name(d.o_type)},
+          {"layer", json_of(d.layer)}};
 }
 
 Descriptor descriptor_of(const Json& json) {
@@ -96,7 +132,8 @@ Descriptor descriptor_of(const Json& json) {
           .l_from_rounded_p = json.at("l_from_rounded_p"),
           .block_k = json.at("block_k"),
           .splits = json.at("splits"),
-          .o_type = parse_dtype(json.at("o_type").get<std::string>())};
+          .o_type = parse_dtype(json.at("o_type").get<std::string>()),
+          .layer = layer_rounding_of(json.at("layer"))};
 }
 
 Json json_of(const Timing& t) {
@@ -127,6 +164,10 @@ Json json_of(const Record& record) {
                {"commit", commit()},
                {"toolchain", toolchain()}};
   for (const Element& element : j.worst) json["worst"].push_back(json_of(element));
+  if (!j.stages.empty()) {
+    json["end_to_end_limit"] = number(j.end_to_end_limit);
+    for (const StageResult& stage : j.stages) json["stages"].push_back(json_of(stage));
+  }
   if (record.descriptor) json["descriptor"] = json_of(*record.descriptor);
   return json;
 }
@@ -146,6 +187,10 @@ Record record_of(const Json& json) {
   j.total = json.at("total");
   j.metrics = metrics_of(json.at("metrics"));
   for (const Json& element : json.at("worst")) j.worst.push_back(element_of(element));
+  if (json.contains("stages")) {
+    j.end_to_end_limit = number(json.at("end_to_end_limit"));
+    for (const Json& stage : json.at("stages")) j.stages.push_back(stage_of(stage));
+  }
   record.device = json.at("device");
   record.inputs_sha256 = json.at("inputs_sha256");
   record.o_sha256 = json.at("o_sha256");

@@ -22,6 +22,8 @@ TEST_CASE("a record survives its line of JSON, infinities and NaN included") {
   record.judgement.worst = {{"lse", {0, 1, 0}, -kInfinity, std::nan(""), 0.5}};
   record.descriptor = Descriptor{0x1p-23, 85,          5,    153, 9, 20,         0x1p-24,
                                  0x1p-22, Dtype::bf16, true, 64,  3, Dtype::bf16};
+  record.judgement.stages = {{.stage = "qkv", .ratio = 0.5, .total = 12},
+                             {.stage = "out", .verdict = Verdict::fail, .check = Check::rho}};
   const std::string line = to_json(record);
   CHECK(line.find('\n') == std::string::npos);
   const Record back = parse_record(line);
@@ -33,6 +35,9 @@ TEST_CASE("a record survives its line of JSON, infinities and NaN included") {
   CHECK(back.judgement.worst.at(0).got == -kInfinity);
   CHECK(std::isnan(back.judgement.worst.at(0).want));
   CHECK(back.descriptor->depth_l == 20);
+  REQUIRE(back.judgement.stages.size() == 2);
+  CHECK(back.judgement.stages[0].ratio == 0.5);
+  CHECK(back.judgement.stages[1].check == Check::rho);
   CHECK(to_json(back) == line);
 }
 
