@@ -13,6 +13,9 @@ Index padded(Index keys) { return (keys + 7) / 8 * 8 + 8; }
 
 }  // namespace
 
+// First, second and third level, bytes.
+void fix_cache_sizes() { Eigen::setCpuCacheSizes(32 << 10, 1 << 20, 8 << 20); }
+
 Rows rows_from(const Task& t, Index b, Index h, Index first) {
   Rows rows;
   rows.b = b;

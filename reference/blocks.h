@@ -15,6 +15,10 @@ using ConstMatrixRef = Eigen::Ref<const Matrix>;  // the same, read only
 using MatrixMap = Eigen::Map<Matrix, Eigen::Unaligned, Eigen::OuterStride<>>;
 using Column = Eigen::VectorXd;
 
+/// Eigen cuts long sums into pieces that fit the caches it finds. Fixed sizes give the same pieces
+/// on every machine that runs this instruction set. To be called before the first product.
+void fix_cache_sizes();
+
 /// Query rows that are computed together, so that q k^T and p v are matrix products. More rows
 /// share the packing of k and v; fewer keep the scores in the second-level cache.
 constexpr Index kBlockRows = 64;

@@ -4,10 +4,11 @@
 
 namespace attest::reference {
 
-// What registry.cpp, peak.cpp and softmax.cpp define once for each instruction set.
+// What registry.cpp, linear.cpp, peak.cpp and softmax.cpp define once for each instruction set.
 #define ATTEST_DECLARE_BUILD(isa)                          \
   namespace isa {                                          \
   void attend(Variant, const Task&);                       \
+  bool linear(const Linear&);                              \
   double fma_peak_flops(int threads);                      \
   void exp_shifted(const double*, double, Index, double*); \
   }
@@ -36,13 +37,17 @@ bool has_v4() {
 }
 
 constexpr Build kBuilds[] = {
-    {"x86-64", always, baseline::attend, baseline::fma_peak_flops, baseline::exp_shifted},
-    {"x86-64-v3", has_v3, x86_64_v3::attend, x86_64_v3::fma_peak_flops, x86_64_v3::exp_shifted},
-    {"x86-64-v4", has_v4, x86_64_v4::attend, x86_64_v4::fma_peak_flops, x86_64_v4::exp_shifted},
+    {"x86-64", always, baseline::attend, baseline::linear, baseline::fma_peak_flops,
+     baseline::exp_shifted},
+    {"x86-64-v3", has_v3, x86_64_v3::attend, x86_64_v3::linear, x86_64_v3::fma_peak_flops,
+     x86_64_v3::exp_shifted},
+    {"x86-64-v4", has_v4, x86_64_v4::attend, x86_64_v4::linear, x86_64_v4::fma_peak_flops,
+     x86_64_v4::exp_shifted},
 };
 #else
 constexpr Build kBuilds[] = {
-    {"generic", always, baseline::attend, baseline::fma_peak_flops, baseline::exp_shifted},
+    {"generic", always, baseline::attend, baseline::linear, baseline::fma_peak_flops,
+     baseline::exp_shifted},
 };
 #endif
 

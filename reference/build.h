@@ -3,6 +3,7 @@
 #include <span>
 #include <string_view>
 
+#include "reference/linear.h"
 #include "reference/task.h"
 
 namespace attest::reference {
@@ -12,6 +13,7 @@ struct Build {
   std::string_view name;
   bool (*runs_here)();
   void (*attend)(Variant, const Task&);
+  bool (*linear)(const Linear&);  // false for an infinity or NaN in w
   double (*fma_peak_flops)(int threads);
   void (*exp_shifted)(const double* x, double shift, Index count, double* p);  // of softmax.h
 };

@@ -125,6 +125,11 @@ Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
   return attend(problem, inputs.at("q").view(), inputs.at("k").view(), inputs.at("v").view(), emit);
 }
 
+void linear(std::string_view name, const Linear& task) {
+  ATTEST_CHECK(chosen_build().load()->linear(task),
+               "reference: weights must be finite, got an infinity or NaN in ", name);
+}
+
 double softmax_scale(const Problem& p) {
   if (p.variant != Variant::mla) return 1 / std::sqrt(static_cast<double>(p.D));
   return mla_scale_factor(p.rope) / std::sqrt(static_cast<double>(p.Dn + p.Dr));

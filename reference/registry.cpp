@@ -1,5 +1,4 @@
-#include <Eigen/Core>
-
+#include "reference/blocks.h"
 #include "reference/variants.h"
 
 namespace attest::reference::ATTEST_ISA {
@@ -14,9 +13,7 @@ constexpr void (*kVariants[])(const Task&) = {
 }  // namespace
 
 void attend(Variant variant, const Task& task) {
-  // Eigen cuts long sums into pieces that fit the caches it finds. Fixed sizes (first, second and
-  // third level, bytes) give the same pieces on every machine that runs this instruction set.
-  Eigen::setCpuCacheSizes(32 << 10, 1 << 20, 8 << 20);
+  fix_cache_sizes();
   kVariants[static_cast<Index>(variant)](task);
 }
 
