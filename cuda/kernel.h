@@ -27,13 +27,14 @@ struct Kernel {
   /// form q and latent_cache [B,Sk,D], whose first Dv columns are the values. There may be more
   /// slots than Sk. Where page > 0: k_cache [P,page,G,D] v_cache [P,page,G,Dv], or latent_cache
   /// [P,page,D], and block_table [B,ceil(Sk/page)] int32; key j of batch entry b lies in page
-  /// block_table[b,j/page], slot j % page. Slots and entries of keys that no query sees are not
-  /// read.
+  /// block_table[b,j/page], slot j % page. With lens: seqlens_k [B] int32, which holds them. Slots
+  /// and entries of keys that no query sees, such as those from lens[b] on, are not read.
   ///
   /// outputs, allocated by the caller: o [B,Sq,H,Dv] of problem.dtype, lse [B,H,Sq] fp32, nats.
   ///
   /// Throws KernelFault when the emulator or the device reports misuse, attest::Error for a cache
-  /// of other extents and for entries outside [0,P) of keys that a query sees.
+  /// of other extents, for a seqlens_k with other lengths than the problem and for entries outside
+  /// [0,P) of keys that a query sees.
   void (*run)(const Problem&, const RunConfig&, const TensorSet& inputs, TensorSet& outputs);
 
   /// What the kernel rounds, for the problem run with `splits` parts.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -13,6 +14,9 @@ namespace attest {
 namespace {
 
 constexpr Index kParallelSize = 1 << 14;  // elements that are worth waking threads for
+
+/// Entry of the block table for a page without keys: outside every pool.
+constexpr std::int32_t kNoPage = std::numeric_limits<std::int32_t>::max();
 
 /// Fills a tensor [B, S, heads, width], or [B, S, width] of one head, row by row; threads share the
 /// rows, never a row.
@@ -60,7 +64,7 @@ Tensor in_pages(const Problem& p, const Tensor& x, const std::string& name,
   Tensor pool(name, x.dtype(), layout, shape);  // NaN, all bits set
   const auto row = x.bytes().size() / static_cast<std::size_t>(std::max<Index>(1, p.B * p.Sk));
   for (Index b = 0; b < p.B; ++b)
-    for (Index j = 0; j < p.Sk; ++j) {
+    for (Index j = 0; j < p.length(b); ++j) {
       const Index page = table[static_cast<std::size_t>(b * p.table_width() + j / p.page)];
       std::memcpy(pool.bytes().data() + static_cast<std::size_t>(page * p.page + j % p.page) * row,
                   x.bytes().data() + static_cast<std::size_t>(b * p.Sk + j) * row, row);
@@ -79,8 +83,27 @@ TensorSet in_pages(const Problem& p, const TensorSet& dense) {
     const std::string name = x.name().size() == 1 ? x.name() + "_cache" : x.name();
     paged.add(cached ? in_pages(p, x, name, entries) : x);
   }
+  for (Index b = 0; b < p.B; ++b)  // pages without keys
+    std::fill(entries.begin() + b * p.table_width() + (p.length(b) + p.page - 1) / p.page,
+              entries.begin() + (b + 1) * p.table_width(), kNoPage);
   paged.add(table);
   return paged;
+}
+
+/// Rows of x [B, Sk, ...] from length(b) on are NaN, all bits set.
+void blank_unused(const Problem& p, Tensor& x) {
+  const Index lines = std::max<Index>(1, p.B * p.Sk);
+  const Index row = static_cast<Index>(x.bytes().size()) / lines;
+  for (Index b = 0; b < p.B; ++b)
+    std::fill(x.bytes().begin() + (b * p.Sk + p.length(b)) * row,
+              x.bytes().begin() + (b + 1) * p.Sk * row, std::byte{0xff});
+}
+
+Tensor lengths(const Problem& p) {
+  Tensor lens("seqlens_k", Dtype::int32, "B", {p.B});
+  std::ranges::transform(p.lens, lens.as<std::int32_t>().begin(),
+                         [](Index n) { return static_cast<std::int32_t>(n); });
+  return lens;
 }
 
 TensorSet make_dense(const Problem& p) {
@@ -92,29 +115,39 @@ TensorSet make_dense(const Problem& p) {
   if (p.form == Form::absorbed) {
     Tensor& latent = inputs.add(Tensor("latent_cache", p.dtype, "BSC", {p.B, p.Sk, p.D}));
     draw(latent, p, streams, streams.k, fill.k);
+    blank_unused(p, latent);
     return inputs;
   }
-  draw(inputs.add(Tensor("k", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.D})), p, streams, streams.k,
-       fill.k);
-  draw(inputs.add(Tensor("v", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.Dv})), p, streams, streams.v,
-       fill.v);
+  Tensor& k = inputs.add(Tensor("k", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.D}));
+  draw(k, p, streams, streams.k, fill.k);
+  blank_unused(p, k);
+  Tensor& v = inputs.add(Tensor("v", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.Dv}));
+  draw(v, p, streams, streams.v, fill.v);
+  blank_unused(p, v);
   return inputs;
 }
 
 }  // namespace
 
 std::vector<std::string> input_names(const Problem& p) {
+  std::vector<std::string> names = {"q"};
   if (p.form == Form::absorbed)
-    return p.page > 0 ? std::vector<std::string>{"q", "latent_cache", "block_table"}
-                      : std::vector<std::string>{"q", "latent_cache"};
-  if (p.page > 0) return {"q", "k_cache", "v_cache", "block_table"};
-  return {"q", "k", "v"};
+    names.insert(names.end(), {"latent_cache"});
+  else if (p.page > 0)
+    names.insert(names.end(), {"k_cache", "v_cache"});
+  else
+    names.insert(names.end(), {"k", "v"});
+  if (p.page > 0) names.emplace_back("block_table");
+  if (!p.lens.empty()) names.emplace_back("seqlens_k");
+  return names;
 }
 
 TensorSet make_inputs(const Problem& p) {
   validate(p);
-  const TensorSet dense = make_dense(p);
-  return p.page > 0 ? in_pages(p, dense) : dense;
+  TensorSet inputs = make_dense(p);
+  if (p.page > 0) inputs = in_pages(p, inputs);
+  if (!p.lens.empty()) inputs.add(lengths(p));
+  return inputs;
 }
 
 }  // namespace attest

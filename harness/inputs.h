@@ -17,8 +17,10 @@ namespace attest {
 /// With pages (page > 0) the rows of k and v lie in k_cache [pool_pages,page,G,D] and v_cache
 /// [..,Dv], layout PSHD (those of the latent in latent_cache [pool_pages,page,D], PSC): key j of
 /// batch entry b in page block_table[b, j / page], slot j % page; block_table [B,table_width]
-/// int32. The seed shuffles the pages of all batch entries and the spare ones. Slots behind Sk and
-/// spare pages hold NaN (all bits set).
+/// int32. The seed shuffles the pages of all batch entries and the spare ones.
+///
+/// With lens there is seqlens_k [B] int32, layout B, too. Slots from length(b) on and pages that no
+/// key lies in hold NaN (all bits set); entries of block_table for pages without keys, 2^31 - 1.
 ///
 /// The bits depend on nothing but the problem: not on the machine, not on the number of threads.
 /// An element depends on seed, fill and its own indices only, so a smaller problem's tensors are

@@ -22,12 +22,15 @@ Rows rows_from(const Task& t, Index b, Index h, Index first) {
   rows.h = h;
   rows.first = first;
   rows.count = t.Sq - first < kBlockRows ? t.Sq - first : kBlockRows;
-  for (Index i = 0; i < rows.count; ++i) rows.seen[i] = visible_keys(t.mask, t.Sq, t.Sk, first + i);
+  for (Index i = 0; i < rows.count; ++i)
+    rows.seen[i] = visible_keys(t.mask, t.Sq, t.lens[b], first + i);
   rows.keys = rows.seen[rows.count - 1];  // the last query sees most
   return rows;
 }
 
-Index keys_in_use(const Task& t) { return visible_keys(t.mask, t.Sq, t.Sk, t.Sq - 1); }
+Index keys_in_use(const Task& t, Index b) {
+  return visible_keys(t.mask, t.Sq, t.lens[b], t.Sq - 1);
+}
 
 MatrixMap elements_of(double* result, const Task& t, const Rows& rows) {
   double* first = result + ((rows.b * t.Sq + rows.first) * t.H + rows.h) * t.Dv;
@@ -39,7 +42,10 @@ double* row_values_of(double* result, const Task& t, const Rows& rows) {
 }
 
 Scratch::Scratch(const Task& t) : rows_(t.Sq < kBlockRows ? t.Sq : kBlockRows) {
-  const Index threads = omp_get_max_threads(), columns = padded(keys_in_use(t));
+  Index keys = 0;
+  for (Index b = 0; b < t.B; ++b)
+    if (const Index of_entry = keys_in_use(t, b); of_entry > keys) keys = of_entry;
+  const Index threads = omp_get_max_threads(), columns = padded(keys);
   s_.resize(threads * rows_, columns);
   p_.resize(threads * rows_, columns);
 }

@@ -36,8 +36,8 @@ struct Rows {
 /// The block of head h that starts at query `first`; m and l are left open.
 Rows rows_from(const Task&, Index b, Index h, Index first);
 
-/// Keys that any query of the problem sees.
-Index keys_in_use(const Task&);
+/// Keys that any query of batch entry b sees.
+Index keys_in_use(const Task&, Index b);
 
 /// These rows in a result [B, Sq, H, Dv], as [count, Dv].
 MatrixMap elements_of(double* result, const Task&, const Rows&);
@@ -55,7 +55,7 @@ class Scratch {
 
  private:
   Index rows_;
-  Matrix s_, p_;  // [threads * rows_, Sk and padding]
+  Matrix s_, p_;  // [threads * rows_, keys of the longest batch entry and padding]
 };
 
 }  // namespace attest::reference::ATTEST_ISA

@@ -40,17 +40,13 @@ double count_raises(const double* s, Index seen) {
 
 }  // namespace
 
-Conditioning::Conditioning(const Task& t) : t_(t) {
-  if (!t.with_conditioning) return;
-  keys_ = keys_in_use(t);
-  fewest_ = visible_keys(t.mask, t.Sq, t.Sk, 0);
-  for (Matrix* matrix : {&abs_v_, &norm_v_, &square_v_}) matrix->resize(t.G * keys_, t.Dv);
-  prefix_.resize(t.G * (keys_ - fewest_ + 1), t.Dv);
-  norm_k_.resize(t.G * keys_);
-}
-
 void Conditioning::read(const Inputs& in) {
   if (!t_.with_conditioning) return;
+  keys_ = keys_in_use(t_, in.batch());
+  fewest_ = visible_keys(t_.mask, t_.Sq, t_.lens[in.batch()], 0);
+  for (Matrix* matrix : {&abs_v_, &norm_v_, &square_v_}) matrix->resize(t_.G * keys_, t_.Dv);
+  prefix_.resize(t_.G * (keys_ - fewest_ + 1), t_.Dv);
+  norm_k_.resize(t_.G * keys_);
 #pragma omp parallel for schedule(static)
   for (Index g = 0; g < t_.G; ++g) {
     const ConstMatrixRef k = in.k(g, keys_), v = in.v(g, keys_);  // [keys, D] [keys, Dv]

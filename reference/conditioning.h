@@ -20,7 +20,7 @@ namespace attest::reference::ATTEST_ISA {
 ///   max_raises                           how often a running maximum rescales o and l
 class Conditioning {
  public:
-  explicit Conditioning(const Task&);
+  explicit Conditioning(const Task& t) : t_(t) {}
 
   /// Takes the keys and values that `in` has just read.
   void read(const Inputs& in);
@@ -34,7 +34,7 @@ class Conditioning {
                        const ConstMatrixRef& p) const;
 
   const Task& t_;
-  Index keys_ = 0, fewest_ = 0;       // keys that the last query sees, and the first
+  Index keys_ = 0, fewest_ = 0;       // keys that the entry's last query sees, and the first
   Matrix abs_v_, norm_v_, square_v_;  // |v|, |k| |v|, v^2: [G * keys_, Dv]
   Matrix prefix_;                     // sum of |v| over n keys: [G * (keys_ - fewest_ + 1), Dv]
   Column norm_k_;                     // |k|: [G * keys_]

@@ -4,14 +4,13 @@
 
 namespace attest::reference::ATTEST_ISA {
 
-Inputs::Inputs(const Task& t)
-    : t_(t),
-      keys_(keys_in_use(t)),
-      q_(t.H * t.Sq, t.D),
-      k_(t.G * keys_, t.D),
-      v_(t.G * keys_, t.Dv) {}
+Inputs::Inputs(const Task& t) : t_(t), q_(t.H * t.Sq, t.D) {}
 
 void Inputs::read(Index b) {
+  b_ = b;
+  keys_ = keys_in_use(t_, b);
+  k_.resize(t_.G * keys_, t_.D);
+  v_.resize(t_.G * keys_, t_.Dv);
   decode_heads("q", *t_.q, b, t_.Sq, q_.data());
   decode_heads("k", *t_.k, b, keys_, k_.data());
   decode_heads("v", *t_.v, b, keys_, v_.data());

@@ -26,7 +26,7 @@ Tensor gather_pages(const std::string& name, const Tensor& pool, const Tensor& b
   const auto row_bytes = rows.bytes().size() / static_cast<std::size_t>(p.B * p.Sk);
   const auto row = [&](Index n) { return static_cast<std::size_t>(n) * row_bytes; };
   for (Index b = 0; b < p.B; ++b)
-    for (Index j = 0; j < p.Sk; ++j) {
+    for (Index j = 0; j < p.length(b); ++j) {
       const Index page = table[static_cast<std::size_t>(b * p.table_width() + j / p.page)];
       ATTEST_CHECK(page >= 0 && page < pages, "reference: block_table must hold pages in [0, ",
                    pages, "), got ", page, " at [", b, ", ", j / p.page, "]");

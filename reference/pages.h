@@ -11,8 +11,9 @@ namespace attest::reference {
 /// page block_table[b, j / page] of the pool.
 ///
 /// pool [pages, page, ...]  block_table [B, ceil(Sk / page)] int32  ->  [B, Sk, ...] with this
-/// name, of the pool's type, bit for bit. Throws attest::Error for shapes that do not fit the
-/// problem, or an entry of the table that is no page of the pool.
+/// name, of the pool's type, bit for bit; rows from length(b) on are NaN, and no entry of the table
+/// is looked up for them. Throws attest::Error for shapes that do not fit the problem, or an entry
+/// that is no page of the pool.
 Tensor gather_pages(const std::string& name, const Tensor& pool, const Tensor& block_table,
                     const Problem&);
 

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "cases/error.h"
 #include "reference/build.h"
@@ -34,6 +35,16 @@ void check_input(std::string_view name, const TensorView& x, const std::vector<I
   ATTEST_CHECK(x.shape == shape && x.strides.size() == shape.size(), "reference: ", name,
                " must have the shape ", extents(shape), ", got ", extents(x.shape));
   ATTEST_CHECK(x.dtype != Dtype::int32, "reference: ", name, " must be floating-point, got int32");
+}
+
+void check_lengths(const Problem& n, const Tensor& lens) {
+  ATTEST_CHECK(lens.dtype() == Dtype::int32 && lens.shape() == std::vector<Index>{n.B},
+               "reference: seqlens_k must be int32 of shape ", n.B, ", got another");
+  for (Index b = 0; b < n.B; ++b) {
+    const Index length = lens.as<std::int32_t>()[static_cast<std::size_t>(b)];
+    ATTEST_CHECK(length == n.length(b), "reference: seqlens_k must hold the problem's lens, got ",
+                 length, " for ", n.length(b), " at [", b, "]");
+  }
 }
 
 double* add(TensorSet& set, const char* name, const char* layout, std::vector<Index> shape) {
@@ -72,6 +83,8 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
   check_input("k", k, {n.B, n.Sk, n.G, n.D});
   check_input("v", v, {n.B, n.Sk, n.G, n.Dv});
 
+  std::vector<Index> lens;
+  for (Index b = 0; b < n.B; ++b) lens.push_back(n.length(b));
   Truth truth;
   Task task{.B = n.B,
             .Sq = n.Sq,
@@ -85,6 +98,7 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
             .Dr = n.Dr,
             .mask = n.mask,
             .scale = softmax_scale(n),
+            .lens = lens.data(),
             .q = &q,
             .k = &k,
             .v = &v,
@@ -101,6 +115,7 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
 }
 
 Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
+  if (const Tensor* lens = inputs.find("seqlens_k")) check_lengths(problem, *lens);
   if (problem.page > 0) {
     Problem dense = problem;
     dense.page = 0;

@@ -19,8 +19,9 @@ struct Task {
   Index Dn, Dr;  // of mla
   Mask mask;
   double scale;
+  const Index* lens;    // [B]  keys that each batch entry has
   const TensorView* q;  // [B, Sq, H, D]
-  const TensorView* k;  // [B, Sk, G, D]
+  const TensorView* k;  // [B, Sk, G, D]   rows from lens[b] on are not read
   const TensorView* v;  // [B, Sk, G, Dv]
   double* o;            // [B, Sq, H, Dv]
   double* lse;          // [B, H, Sq]

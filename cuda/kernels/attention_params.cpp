@@ -36,13 +36,25 @@ void check_block_table(const Problem& p, const Tensor& table, Index pages) {
   ATTEST_CHECK((table.shape() == std::vector<Index>{p.B, width}), "attention: block_table must be ",
                p.B, " x ", width, " entries, got ", table.size());
   const std::span<const std::int32_t> entries = table.as<std::int32_t>();
-  const Index used = key_tiles(p.visible_keys(0, p.Sq - 1), p.page);
   for (Index b = 0; b < p.B; ++b)
-    for (Index n = 0; n < used; ++n) {
+    for (Index n = 0; n < key_tiles(p.visible_keys(b, p.Sq - 1), p.page); ++n) {
       const std::int32_t page = entries[static_cast<std::size_t>(b * width + n)];
       ATTEST_CHECK(page >= 0 && page < pages, "attention: block_table must hold pages in [0, ",
                    pages, "), got ", page, " at [", b, ", ", n, "]; its keys are seen");
     }
+}
+
+void check_lengths(const Problem& p, const Tensor& lens) {
+  ATTEST_CHECK((lens.dtype() == Dtype::int32 && lens.shape() == std::vector<Index>{p.B}),
+               "attention: seqlens_k must be ", p.B, " entries of int32, got ", lens.size(), " of ",
+               name(lens.dtype()));
+  for (Index b = 0; b < p.B; ++b) {
+    const Index length = lens.as<std::int32_t>()[static_cast<std::size_t>(b)];
+    ATTEST_CHECK(length >= 0 && length <= p.Sk, "attention: seqlens_k must lie in [0, Sk = ", p.Sk,
+                 "], got ", length, " at [", b, "]");
+    ATTEST_CHECK(length == p.length(b), "attention: seqlens_k must hold the problem's lens, got ",
+                 length, " at [", b, "] where it says ", p.length(b));
+  }
 }
 
 }  // namespace
@@ -68,7 +80,6 @@ Index score_chain(const Problem& p) { return score_width(capacity_of(p)) / 16; }
 
 std::string check_rows(const Problem& p, Index max_D, Index max_Dv) {
   if (p.level != Level::core) return "level must be core, got layer";
-  if (!p.lens.empty()) return "lens must be all: every batch entry has Sk keys";
   if (p.dtype != Dtype::bf16 && p.dtype != Dtype::fp16)
     return concat("dtype must be bf16 or fp16, got ", name(p.dtype));
   if (p.D % 8 != 0) return concat("D must be a multiple of 8, got D=", p.D);
@@ -116,14 +127,22 @@ AttentionParams attention_params(const Problem& p, const TensorSet& inputs) {
   params.D = static_cast<int>(p.D);
   params.Dv = static_cast<int>(p.Dv);
   params.causal = p.mask != Mask::none;
-  params.diagonal = p.mask == Mask::causal ? params.Sk - params.Sq : 0;
+  params.bottom_right = p.mask == Mask::causal;
   params.scale_log2 = static_cast<float>(softmax_scale(p) * std::numbers::log2e);
+  if (const Tensor* lens = inputs.find("seqlens_k")) check_lengths(p, *lens);
+  ATTEST_CHECK(p.lens.empty() || inputs.find("seqlens_k"),
+               "attention: inputs must hold seqlens_k where lens is given, got none for lens=",
+               print_lens(p.lens));
   if (p.page > 0) {
     check_block_table(p, inputs.at("block_table"), pages);
     params.page = static_cast<int>(p.page);
     params.pages_per_row = static_cast<int>(p.table_width());
   }
   return params;
+}
+
+Index longest_entry(const Problem& p) {
+  return std::ranges::max_element(p.lens) - p.lens.begin();  // 0 where all have Sk keys
 }
 
 Index key_tiles(Index keys, Index block_k) { return (keys + block_k - 1) / block_k; }

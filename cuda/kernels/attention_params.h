@@ -17,7 +17,8 @@ struct Strides {
 
 /// What every kernel of core attention is given, by value. T is the input type: bf16 or fp16.
 ///
-/// Query i sees keys 0 .. min(Sk, i + diagonal + 1) - 1 where causal, else all Sk keys.
+/// A batch entry has n = lens[b] keys, or Sk, of its Sk slots. Query i sees all of them, where
+/// causal keys 0 .. min(n, i + 1) - 1, with bottom_right n - Sq more.
 ///
 /// With a block_table k is [pages, page, G, D] and v [pages, page, G, Dv], stride b that of pages:
 /// key j of batch entry b lies in page block_table[b, j / page], slot j % page.
@@ -30,9 +31,9 @@ struct AttentionParams {
   Strides q_stride, k_stride, v_stride, o_stride;
   const int* block_table;  ///< [B, pages_per_row], contiguous; null: k and v are not in pages
   int page, pages_per_row;
+  const int* lens;  ///< [B], each in [0, Sk]; null: every entry has Sk keys
   int B, Sq, Sk, H, G, D, Dv;
-  bool causal;
-  int diagonal;      ///< Sk - Sq: bottom-right; 0: top-left
+  bool causal, bottom_right;
   float scale_log2;  ///< softmax scale times log2(e), positive: exp(scale x) = exp2(scale_log2 x)
 };
 
@@ -73,9 +74,12 @@ struct CacheNames {
 CacheNames cache_names(const Problem&);
 
 /// Shapes, strides, mask and scale; the pointers are null. inputs: as Kernel::run() takes them.
-/// Throws attest::Error for a cache of other extents, or a block_table that leads the keys that
-/// queries see outside it.
+/// Throws attest::Error for a cache of other extents, a seqlens_k that holds other lengths than the
+/// problem, or a block_table that leads the keys that queries see outside the cache.
 AttentionParams attention_params(const Problem&, const TensorSet& inputs);
+
+/// The batch entry with the most keys.
+Index longest_entry(const Problem&);
 
 /// Tiles of block_k keys that hold the first `keys` keys.
 Index key_tiles(Index keys, Index block_k);

@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(const SplitParams p) {
   copy_tile<kThreads>(smem.q, group.queries(block_row));
   simt::cp_async_commit();
   const KeyTiles tiles = tiles_of_split(visible_tiles(group, block_row, kWarpRows, kBlockK),
-                                        kBlockK, a.Sk, split, p.splits);
+                                        kBlockK, group.length, split, p.splits);
   const RowResult<kDv> result = attend<kWarpKeys, kThreads>(
       smem.q, smem.stages, tiles, group, WarpShare::of(group, block_row, 0, warp_id() * kWarpKeys));
   __syncthreads();  // the parts take the place of the stages
@@ -131,7 +131,7 @@ Index splits(const Problem& p, Index requested) {
 }
 
 Descriptor descriptor(const Problem& p, Index splits) {
-  const Index tiles = (key_tiles(p.Sk, kBlockK) + splits - 1) / splits;
+  const Index tiles = (key_tiles(p.length(longest_entry(p)), kBlockK) + splits - 1) / splits;
   const Index chain_pv = tiles;  // accumulate(): one mma a tile, since a warp has 16 of its keys
   return {.u_acc = 0x1p-23,      // mma.sync may truncate
           .depth_qk = kMmaDepth * score_chain(p),

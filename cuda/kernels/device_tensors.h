@@ -18,12 +18,14 @@ class DeviceTensors {
         k_(inputs.at(cache_names(problem).k)),
         v_(bytes_of(inputs, cache_names(problem).v)),
         block_table_(bytes_of(inputs, problem.page > 0 ? "block_table" : nullptr)),
+        lens_(bytes_of(inputs, problem.lens.empty() ? nullptr : "seqlens_k")),
         o_(outputs.at("o")),
         lse_(outputs.at("lse")) {
     params_.q = q_.as<void>();
     params_.k = k_.as<void>();
     params_.v = v_.as<void>();
     params_.block_table = block_table_.as<int>();
+    params_.lens = lens_.as<int>();
     params_.o = o_.as<void>();
     params_.lse = lse_.as<float>();
   }
@@ -42,7 +44,7 @@ class DeviceTensors {
   }
 
   AttentionParams params_;
-  simt::DeviceInput q_, k_, v_, block_table_;  // v_ and block_table_ may be nothing, at null
+  simt::DeviceInput q_, k_, v_, block_table_, lens_;  // the last three may be nothing, at null
   simt::DeviceOutput o_, lse_;
 };
 

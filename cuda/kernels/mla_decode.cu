@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kThreads) mla_decode_kernel(const SplitParams 
   copy_tile<kThreads>(smem.q, group.queries(block_row));
   simt::cp_async_commit();
   const KeyTiles tiles = tiles_of_split(visible_tiles(group, block_row, kWarpRows, kBlockKeys),
-                                        kBlockKeys, p.attention.Sk, split, p.splits);
+                                        kBlockKeys, group.length, split, p.splits);
   store_part(p, attend<kDv>(smem, tiles, group, block_row), b, split, block_row);
 }
 
@@ -202,7 +202,7 @@ Index splits(const Problem& p, Index requested) {
 }
 
 Descriptor descriptor(const Problem& p, Index splits) {
-  const Index tiles = (key_tiles(p.Sk, kBlockKeys) + splits - 1) / splits;
+  const Index tiles = (key_tiles(p.length(longest_entry(p)), kBlockKeys) + splits - 1) / splits;
   const Index mma_qk = (narrow(p) ? 128 : 576) / kWarps / 16;  // score(): one per 16 columns
   const Index sums = kWarps - 1;                               // sum_over_warps()
   const Index chain_pv = kBlockKeys / 16 * tiles;              // accumulate(): one mma per 16 keys

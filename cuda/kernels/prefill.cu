@@ -82,7 +82,7 @@ std::string supports(const Problem& problem) { return check_attention(problem); 
 Index splits(const Problem&, Index) { return 1; }
 
 Descriptor descriptor(const Problem& p, Index) {
-  const Index tiles = key_tiles(p.visible_keys(0, p.Sq - 1), kBlockK);
+  const Index tiles = key_tiles(p.visible_keys(longest_entry(p), p.Sq - 1), kBlockK);
   const Index chain_pv = kBlockK / 16 * tiles;  // accumulate(): one mma per 16 keys
   return {
       .u_acc = 0x1p-23,  // mma.sync may truncate

@@ -44,9 +44,10 @@ struct PackedRows {
   }
 };
 
-/// Keys 0 .. n-1 are what query i sees. Never decreases with i.
-__device__ inline int visible_keys(const AttentionParams& p, int i) {
-  return p.causal ? max(0, min(p.Sk, i + p.diagonal + 1)) : p.Sk;
+/// Keys 0 .. n-1 are what query i sees of a batch entry's `length` keys. Never decreases with i.
+__device__ inline int visible_keys(const AttentionParams& p, int length, int i) {
+  if (!p.causal) return length;
+  return max(0, min(length, i + 1 + (p.bottom_right ? length - p.Sq : 0)));
 }
 
 /// Batch entry b, key/value head g and its R query heads.
@@ -54,10 +55,13 @@ template <class T>
 struct HeadGroup {
   const AttentionParams& p;
   int b, g;
+  int length = p.lens == nullptr ? p.Sk : p.lens[b];  ///< keys of the batch entry
 
   __device__ int heads() const { return p.H / p.G; }
   __device__ int packed_rows() const { return heads() * p.Sq; }
-  __device__ int visible(int packed_row) const { return visible_keys(p, packed_row / heads()); }
+  __device__ int visible(int packed_row) const {
+    return visible_keys(p, length, packed_row / heads());
+  }
 
   /// Those from `end` on do not exist.
   __device__ KeyRows<T> keys(int first, int end) const {

@@ -28,11 +28,11 @@ __device__ inline std::int64_t part_index(const SplitParams& p, int bg, int spli
   return group * (a.H / a.G * a.Sq) + row;
 }
 
-/// The visible tiles of block_k keys that belong to a split. All tiles of keys are cut, as evenly
-/// as they can be, so that the cut does not depend on the row.
-__device__ inline KeyTiles tiles_of_split(KeyTiles visible, int block_k, int Sk, int split,
+/// The visible tiles of block_k keys that belong to a split. All tiles of the batch entry's
+/// `length` keys are cut, as evenly as they can be, so that the cut does not depend on the row.
+__device__ inline KeyTiles tiles_of_split(KeyTiles visible, int block_k, int length, int split,
                                           int splits) {
-  const int tiles = (Sk + block_k - 1) / block_k;
+  const int tiles = (length + block_k - 1) / block_k;
   return {tiles * split / splits, visible.unmasked, min(visible.end, tiles * (split + 1) / splits),
           visible.end_key};
 }
