@@ -7,7 +7,9 @@
 #include <span>
 #include <vector>
 
+#include "cases/stages.h"
 #include "harness/fills.h"
+#include "harness/layer_inputs.h"
 #include "harness/rounding.h"
 
 namespace attest {
@@ -131,6 +133,13 @@ TensorSet make_dense(const Problem& p) {
 
 std::vector<std::string> input_names(const Problem& p) {
   std::vector<std::string> names = {"q"};
+  if (p.level == Level::layer) {
+    names.clear();
+    for (const TensorSpec& spec : layer_weights(p)) names.push_back(spec.name);
+    for (const TensorSpec& spec : layer_caches(p)) names.push_back(spec.name);
+    if (!p.lens.empty()) names.emplace_back("seqlens_k");
+    return names;
+  }
   if (p.form == Form::absorbed)
     names.insert(names.end(), {"latent_cache"});
   else if (p.page > 0)
@@ -142,12 +151,15 @@ std::vector<std::string> input_names(const Problem& p) {
   return names;
 }
 
+TensorSet place(const Problem& p, const TensorSet& dense) {
+  TensorSet placed = p.page > 0 ? in_pages(p, dense) : dense;
+  if (!p.lens.empty()) placed.add(lengths(p));
+  return placed;
+}
+
 TensorSet make_inputs(const Problem& p) {
   validate(p);
-  TensorSet inputs = make_dense(p);
-  if (p.page > 0) inputs = in_pages(p, inputs);
-  if (!p.lens.empty()) inputs.add(lengths(p));
-  return inputs;
+  return p.level == Level::layer ? make_layer_inputs(p) : place(p, make_dense(p));
 }
 
 }  // namespace attest

@@ -27,8 +27,13 @@ namespace attest {
 /// corners of a larger one's and all variants, masks and dtypes share their draws. The exceptions:
 /// bigpos, bigneg, ascend, descend, twolevel and needle scale by D to reach their scores; needle
 /// aims at keys its row sees; tailhot marks the last keys; denormal scales V to the dtype.
+/// What enters a layer is drawn by make_layer_inputs() (layer_inputs.h).
 /// Throws attest::Error for a problem that validate() refuses.
 TensorSet make_inputs(const Problem&);
+
+/// Moves caches [B,Sk,...] (every tensor but q) to their pages where there are any, and adds
+/// block_table and seqlens_k where the problem has them.
+TensorSet place(const Problem&, const TensorSet& dense);
 
 /// The names of its tensors.
 std::vector<std::string> input_names(const Problem&);
