@@ -54,6 +54,7 @@ std::optional<NamedShape> fixed_shape(const Problem& p, const std::string& group
   const NamedShape per_element{"BSHD", {p.B, p.Sq, p.H, p.Dv}}, per_row{"BHS", {p.B, p.H, p.Sq}};
   if (group == "inputs") {
     if (name == "q") return NamedShape{"BSHD", {p.B, p.Sq, p.H, p.D}};
+    if (name == "seqlens_k" && !p.lens.empty()) return NamedShape{"B", {p.B}};
     if (p.page > 0) return paged_shape(p, name);
     if (p.form == Form::absorbed) {
       if (name == "latent_cache") return NamedShape{"BSC", {p.B, p.Sk, p.D}};
@@ -84,7 +85,8 @@ void check_tensor(const Problem& problem, const Digest& tensor) {
   ATTEST_CHECK(tensor.shape == fixed->shape && tensor.layout == fixed->layout, "must hold ", path,
                " as ", fixed->layout, " ", text(fixed->shape), ", got ", tensor.layout, " ",
                text(tensor.shape), " for ", print(problem));
-  const Dtype dtype = tensor.name == "block_table" ? Dtype::int32 : problem.dtype;
+  const bool integers = tensor.name == "block_table" || tensor.name == "seqlens_k";
+  const Dtype dtype = integers ? Dtype::int32 : problem.dtype;
   ATTEST_CHECK(tensor.group != "inputs" || tensor.dtype == dtype, "must hold ", path, " as ",
                torch_name(dtype), ", got ", torch_name(tensor.dtype), " for ", print(problem));
 }

@@ -57,6 +57,24 @@ TEST_CASE("fp64 keeps infinities, NaN payloads, subnormals and negative zero") {
   CHECK(std::memcmp(back.groups.at("outputs").at("lse").bytes().data(), values.data(), 40) == 0);
 }
 
+TEST_CASE("the lengths of batch entries are kept as one int32 each, where the problem has them") {
+  const Folder folder;
+  StoredCase c = sample("gqa B=3 Sq=1 Sk=6 H=4 G=2 D=8 dtype=bf16 lens=6,0,5");
+  c.groups["inputs"].add(counting("seqlens_k", Dtype::int32, "B", {3}, 4));
+  write(folder / "a.h5", {c});
+  CHECK(same(GoldenFile(folder / "a.h5").read(case_id(c.problem)), c));
+
+  const auto writes = [&](const Tensor& lens) {
+    StoredCase other = sample("gqa B=3 Sq=1 Sk=6 H=4 G=2 D=8 dtype=bf16 lens=6,0,5");
+    other.groups["inputs"].add(lens);
+    return [&folder, other] { write(folder / "b.h5", {other}); };
+  };
+  CHECK(refuses(writes(counting("seqlens_k", Dtype::int32, "B", {2})),
+                "must hold inputs/seqlens_k as B 3, got B 2"));
+  CHECK(refuses(writes(counting("seqlens_k", Dtype::bf16, "B", {3})),
+                "must hold inputs/seqlens_k as int32, got bfloat16"));
+}
+
 TEST_CASE("tensors without elements keep their shape") {
   const Folder folder;
   const StoredCase c = sample("gqa B=2 Sq=3 Sk=0 H=4 G=2 D=8 dtype=bf16");

@@ -80,8 +80,10 @@ def scale_of(variant, dims, keys):
 def inputs_of(case, dims):
     """q, k and v, those of absorbed MLA out of its latent cache."""
     read = {name: case["inputs"][name][()].astype(np.float64) for name in case["inputs"]}
+    read.pop("seqlens_k", None)  # the problem says them too
     if "block_table" in read:
         table = read.pop("block_table").astype(int)
+        table[table == 2**31 - 1] = 0  # pages without keys
         for name in [name for name in read if name.endswith("_cache")]:
             rows = read.pop(name)[table]  # [B, N, page, ...]
             dense = rows.reshape((rows.shape[0], -1) + rows.shape[3:])[:, :dims["Sk"]]
@@ -92,9 +94,10 @@ def inputs_of(case, dims):
     return read["q"], read["k"], read["v"]
 
 
-def visible(mask, dims, i):
-    n = {"none": dims["Sk"], "causal": i + 1 + dims["Sk"] - dims["Sq"], "causal_top_left": i + 1}
-    return min(max(n[mask], 0), dims["Sk"])
+def visible(keys, dims, b, i):
+    length = int(keys["lens"].split(",")[b]) if "lens" in keys else dims["Sk"]
+    n = {"none": length, "causal": i + 1 + length - dims["Sq"], "causal_top_left": i + 1}
+    return min(max(n[keys.get("mask", "none")], 0), length)
 
 
 def row_of(q, k, v, scale):
@@ -135,7 +138,7 @@ def expected(case):
     for path in ("outputs/lse", "conditioning/row_max"):
         result[path][...] = -np.inf
     for b, h, i in np.ndindex(dims["B"], dims["H"], dims["Sq"]):
-        n, g = visible(keys.get("mask", "none"), dims, i), h // (dims["H"] // dims["G"])
+        n, g = visible(keys, dims, b, i), h // (dims["H"] // dims["G"])
         if n == 0:
             continue
         for path, value in row_of(q[b, i, h], k[b, :n, g], v[b, :n, g], scale).items():
@@ -176,15 +179,17 @@ class CoreTest(unittest.TestCase):
         for case in self.cases.values():
             self.assertEqual(set(case), {"inputs", "outputs", "conditioning"})
             problem = case.attrs["problem"]
-            inputs = {"q", "latent_cache"} if b"form=absorbed" in problem else set("qkv")
-            if b" page=" in problem:
-                inputs = {"q", "k_cache", "v_cache", "block_table"}
+            cached = set("kv") if b" page=" not in problem else {"k_cache", "v_cache"}
+            inputs = {"q"} | ({"latent_cache"} if b"form=absorbed" in problem else cached)
+            inputs |= {"block_table"} if b" page=" in problem else set()
+            inputs |= {"seqlens_k"} if b" lens=" in problem else set()
             self.assertEqual(set(case["inputs"]), inputs)
             self.assertEqual(set(case["outputs"]), {"o", "lse"})
             self.assertEqual(set(case["conditioning"]), rows | elements)
             for path, dataset in tensors(case).items():
                 per_row = path.split("/")[1] in rows | {"lse"}
-                special = {"latent_cache": b"BSC", "block_table": b"BN", "k_cache": b"PSHD",
+                special = {"latent_cache": b"PSC" if b" page=" in problem else b"BSC",
+                           "block_table": b"BN", "seqlens_k": b"B", "k_cache": b"PSHD",
                            "v_cache": b"PSHD"}
                 layout = special.get(path.split("/")[1], b"BHS" if per_row else b"BSHD")
                 self.assertEqual(dataset.attrs["layout"], layout)
@@ -195,7 +200,7 @@ class CoreTest(unittest.TestCase):
         fields = {"bfloat16": ((15, 7, 8, 0, 7), 127), "float16": ((15, 10, 5, 0, 10), 15)}
         for case in self.cases.values():
             for name, dataset in case["inputs"].items():
-                if name == "block_table":
+                if name in ("block_table", "seqlens_k"):
                     continue
                 kind = dataset.id.get_type()
                 self.assertEqual((kind.get_fields(), kind.get_ebias()),

@@ -33,6 +33,8 @@ constexpr std::string_view kHashed[] = {
     "mla B=2 Sq=3 Sk=5 H=4 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 seed=3",
     "gqa B=3 Sq=2 Sk=21 H=4 G=2 D=24 Dv=16 dtype=fp16 page=8 seed=4",
     "mla B=2 Sq=3 Sk=5 H=4 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 page=3 seed=3",
+    "gqa B=3 Sq=2 Sk=9 H=4 G=2 D=24 Dv=16 dtype=fp32 lens=1,9,0 mask=causal seed=6",
+    "mla B=4 Sq=3 Sk=7 H=5 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 lens=7,2,6,0 page=3 seed=7",
 };
 
 /// `hash tensor problem`, one line for each tensor of each fill.

@@ -27,12 +27,14 @@ def parse_problem(text: str) -> dict:
     """The keys of a case string, with defaults filled in. It must be valid: this checks little."""
     variant, *pairs = text.split(" | ")[0].split()
     problem = {
-        "variant": variant, "form": "expanded", "rope": "none", "page": 0, "mask": "none", "fill": "normal",
-        "seed": 0,
+        "variant": variant, "form": "expanded", "rope": "none", "lens": "all", "page": 0, "mask": "none",
+        "fill": "normal", "seed": 0,
     }
     for pair in pairs:
         key, value = pair.split("=", 1)
         problem[key] = int(value) if key in DIMS or key == "seed" else value
+    lens = problem["lens"]
+    problem["lens"] = None if lens == "all" else [int(n) for n in lens.split(",")]
     absorbed = problem["form"] == "absorbed"
     derived_g = {"mha": problem["H"], "mqa": 1, "mla": 1 if absorbed else problem["H"]}
     problem.setdefault("G", derived_g.get(variant))
@@ -42,12 +44,18 @@ def parse_problem(text: str) -> dict:
     return problem
 
 
-def visible_keys(p: dict, i: np.ndarray) -> np.ndarray:
-    """Number of keys that queries i see."""
+def lengths(p: dict) -> np.ndarray:
+    """Number of keys of each batch entry, [B]."""
+    return np.array(p["lens"] or [p["Sk"]] * p["B"], np.int64)
+
+
+def visible_keys(p: dict, b: np.ndarray, i: np.ndarray) -> np.ndarray:
+    """Number of keys that queries i of batch entries b see."""
+    keys = lengths(p)[b]
     if p["mask"] == "none":
-        return np.full_like(i, p["Sk"])
-    last = i + p["Sk"] - p["Sq"] if p["mask"] == "causal" else i
-    return np.clip(last + 1, 0, p["Sk"])
+        return keys + 0 * i
+    last = i + keys - p["Sq"] if p["mask"] == "causal" else i + 0 * b
+    return np.clip(last + 1, 0, keys)
 
 
 class Tensor(NamedTuple):
@@ -157,7 +165,7 @@ def onehot_v(t: Tensor) -> np.ndarray:
 
 
 def tailhot_v(t: Tensor) -> np.ndarray:
-    last = visible_keys(t.problem, np.int64(t.problem["Sq"] - 1)) - 1
+    last = visible_keys(t.problem, t.b, np.int64(t.problem["Sq"] - 1)) - 1
     edge = (t.s >= 63) & (t.s & (t.s + 1) == 0)
     return np.where((t.s >= last - 1) | edge, 64, 0) + 0 * t.d
 
@@ -175,7 +183,7 @@ def code(t: Tensor, b, j, g) -> np.ndarray:
 
 def needle_q(t: Tensor) -> np.ndarray:
     p = t.problem
-    seen = visible_keys(p, t.s)[..., 0]
+    seen = visible_keys(p, t.b, t.s)[..., 0]
     words = t.draw()[:, :, :, 0, :]
     edge = 64 * (words[..., 0] % (seen // 64 + 1).astype(np.uint64)).astype(np.int64)
     anywhere = (words[..., 1] % np.maximum(seen, 1).astype(np.uint64)).astype(np.int64)
@@ -240,7 +248,8 @@ def encode(dtype: str, values: np.ndarray) -> np.ndarray:
 
 def regenerate(problem: str) -> dict:
     """q [B,Sq,H,D], k [B,Sk,G,D], v [B,Sk,G,Dv] of a case string, by name; of absorbed MLA
-    q and latent_cache [B,Sk,D], which has the draws of k.
+    q and latent_cache [B,Sk,D], which has the draws of k. With page and lens more, see in_pages()
+    and in_lengths().
 
     float64, float32 and float16 arrays by the problem's dtype; for bf16 its bits as uint16.
     """
@@ -253,13 +262,24 @@ def regenerate(problem: str) -> dict:
         if p["form"] == "absorbed" and name == "k":
             tensors = {"q": tensors["q"], "latent_cache": tensors["k"][:, :, 0]}
             break
+    if p["lens"]:
+        tensors = in_lengths(p, tensors)
     return in_pages(p, tensors) if p["page"] else tensors
+
+
+def in_lengths(p: dict, dense: dict) -> dict:
+    """seqlens_k [B] beside the tensors, whose rows from there on are NaN, all bits set."""
+    for name, x in dense.items():
+        for b, n in enumerate(p["lens"]):
+            if name != "q":
+                x[b, n:].view(np.uint8)[...] = 255
+    return dense | {"seqlens_k": np.array(p["lens"], np.int32)}
 
 
 def in_pages(p: dict, dense: dict) -> dict:
     """k_cache and v_cache (or latent_cache) [pages, page, ...] and block_table [B, N] in place of
     the dense tensors: key j lies in page block_table[b, j // page], slot j % page. Slots that no
-    key has are NaN, all bits set."""
+    key has are NaN, all bits set; entries of pages without keys are 2^31 - 1."""
     page, width = p["page"], -(-p["Sk"] // p["page"])
     pages = p["B"] * width + 2
     digest = hashlib.sha256(b"block_table").hexdigest()
@@ -268,14 +288,17 @@ def in_pages(p: dict, dense: dict) -> dict:
     table = np.argsort(draws, kind="stable")[:p["B"] * width].astype(np.int32).reshape(-1, width)
     tensors = {}
     for name, x in dense.items():
-        if name == "q":
+        if name in ("q", "seqlens_k"):
             tensors[name] = x
             continue
         pool = np.full((pages, page) + x.shape[2:] + (x.itemsize,), 255, np.uint8)
         pool = pool.view(x.dtype)[..., 0]
         for b, j in np.ndindex(x.shape[:2]):
-            pool[table[b, j // page], j % page] = x[b, j]
+            if j < lengths(p)[b]:
+                pool[table[b, j // page], j % page] = x[b, j]
         tensors[name + "_cache" if len(name) == 1 else name] = pool
+    for b, n in enumerate(lengths(p)):
+        table[b, -(-n // page):] = 2**31 - 1
     return tensors | {"block_table": table}
 
 
