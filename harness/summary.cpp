@@ -55,6 +55,20 @@ std::string in_full(const Record& record) {
   return text;
 }
 
+/// One line a stage of a layer, and how far its output is from a layer without roundings.
+std::string stage_table(const Judgement& j) {
+  if (j.stages.empty()) return "";
+  std::string text = fmt::format("{:<14}{:<12}{:>10}{:>12}{:>8}\n", "stage", "verdict", "elements",
+                                 "worst", "rho");
+  for (const StageResult& stage : j.stages)
+    text += fmt::format("{:<14}{:<12}{:>10}{:>12.2f}{:>8.2f}\n", stage.stage, name(stage.verdict),
+                        stage.total, stage.ratio, stage.rho);
+  return text + fmt::format(
+                    "end to end: error^2 of y over y^2 {:.2e}; with o^2 over (sum P|v|)^2 "
+                    "{:.2e}, limit {:.2e}\n",
+                    j.metrics.nmse, j.metrics.nmse_a, j.end_to_end_limit);
+}
+
 std::string in_a_line(const Record& record) {
   return fmt::format("{}  {}  {}\n", verdict_of(record), print(record.which),
                      record.judgement.message);
@@ -165,6 +179,7 @@ std::string text_report(const std::vector<Record>& records, Detail detail, doubl
     text += paragraph(lines);
   }
   text += paragraph(by_reason(lost) + by_reason(pick(records, {Verdict::skip})));
+  if (records.size() == 1) text += paragraph(stage_table(records.front().judgement));
   const Summary summary = summarize(records);
   return text + table(records) + time_line(summary.seconds, probe) + '\n' + total_line(summary) +
          '\n';

@@ -127,22 +127,6 @@ Tensor appended(const StageInputs& s, const Tensor& added) {
   return cache;
 }
 
-/// Magnitude of y: what follows attention, done to the magnitude of what attention leaves.
-Tensor magnitude_of_y(const StageInputs& s, const Tensor& abs_mag) {
-  TensorSet left;
-  if (const Tensor* qkv = s.left.find("qkv")) left.add(*qkv);
-  bool behind = false;
-  for (const Stage& stage : stages(s.p)) {
-    if (behind)
-      left.add(truth_of({s.p, s.inputs, left, s.emit}, stage)
-                   .conditioning.at(stage.outputs.front().name));
-    if (stage.kind != StageKind::attention) continue;
-    left.add(renamed(abs_mag, stage.outputs.front().name));
-    behind = true;
-  }
-  return left.at("y");
-}
-
 }  // namespace
 
 Truth layer_stage(const Problem& p, const Stage& stage, const TensorSet& inputs,
@@ -168,13 +152,11 @@ Truth layer(const Problem& p, const TensorSet& inputs) {
       const std::string& name = output.name();
       const bool cache = is_cache(name);
       left.add(cache ? appended({p, inputs, left, Emit::outputs}, output) : output);
-      if (cache || name == "q_rot" || name == "o" || name == "lse" || name == "y")
+      if (cache || name == "q_rot" || name == "u" || name == "o" || name == "lse" || name == "y")
         result.outputs.add(output);
     }
     if (attends) result.conditioning = std::move(truth.conditioning);
   }
-  result.conditioning.add(magnitude_of_y({dense, inputs, left, Emit::outputs_and_conditioning},
-                                         result.conditioning.at("abs_mag")));
   return result;
 }
 

@@ -19,7 +19,7 @@ namespace attest::reference {
 ///   projections   sum |x| |w| + |b|
 ///   norms         |y|; rms_zero_centered: |x r| (1 + |w|); layer: r |w| (|x| + mean |x|) + |b|
 ///   rotation      |m_a cos| + |m_b sin|, m the magnitude of what turns: that of its norm, or |x|
-///   gate          |y|
+///   gate          |y| (1 + |gate|), for an error of the exponent grows with it
 ///   copies        0: what is neither normed nor turned, v, k, the values of kv; exact
 ///
 /// Reads nothing beyond length(b). Has the same bits for any number of threads. Throws
@@ -29,9 +29,9 @@ Truth layer_stage(const Problem&, const Stage&, const TensorSet& inputs, const T
 
 /// The whole layer, nothing rounded on the way.
 ///
-/// outputs: y, q_rot, o, lse and the new rows of the caches as above. conditioning: that of
-/// attend() (in absorbed form of u), and y: the magnitude of its terms, |w_o| m + |b_o| with m =
-/// sum_j P |v|, times sigmoid(gate) if there is one, or |w_uv| sum_j P |c| in absorbed form.
+/// outputs: y, q_rot, o (in absorbed form u too), lse and the new rows of the caches as above.
+/// conditioning: that of
+/// attend(), in absorbed form of u.
 Truth layer(const Problem&, const TensorSet& inputs);
 
 }  // namespace attest::reference

@@ -93,7 +93,7 @@ Truth gate(const StageInputs& s) {
   const Output gated = add_output(truth, s.emit, "o_gated", "BSHD", {p.B, p.Sq, p.H, p.D});
   for (std::size_t n = 0; n < o.size(); ++n) {
     gated.y[n] = o[n] / (1 + std::exp(-gates[n]));
-    if (gated.magnitude) gated.magnitude[n] = std::abs(gated.y[n]);
+    if (gated.magnitude) gated.magnitude[n] = std::abs(gated.y[n]) * (1 + std::abs(gates[n]));
   }
   return truth;
 }

@@ -64,7 +64,7 @@ inline Results gate(const Problem& p, Arrays& in) {
           const Real open = in["qkv"](b, i, fused_row(p, h / r, r + h % r, d));
           const Real y = in["o"](b, i, h, d) * (1 / (1 + std::exp(-open)));
           to.y["o_gated"](b, i, h, d) = y;
-          to.magnitude["o_gated"](b, i, h, d) = std::fabs(y);
+          to.magnitude["o_gated"](b, i, h, d) = std::fabs(y) * (1 + std::fabs(open));
         }
   return to;
 }
