@@ -25,6 +25,8 @@ int digits_that_tell(double got, double want) {
   return 9;
 }
 
+}  // namespace
+
 std::string place_of(const Element& element) {
   const std::string_view letters = element.tensor == "lse"     ? "bhi"
                                    : element.index.size() == 3 ? "bie"
@@ -34,8 +36,6 @@ std::string place_of(const Element& element) {
     index += fmt::format("{}{}={}", axis ? "," : "", letters[axis], element.index[axis]);
   return fmt::format("{}[{}]", element.tensor, index);
 }
-
-}  // namespace
 
 std::string print(const Element& element) {
   const double got = element.got, want = element.want, error = got - want;

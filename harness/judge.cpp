@@ -14,9 +14,9 @@ namespace {
 
 constexpr std::string_view kVerdicts[] = {"PASS", "FAIL",  "CRASH", "UNTRUSTED",
                                           "SKIP", "XFAIL", "XPASS", "NOT_RUN"};
-constexpr std::string_view kChecks[] = {"none",       "canary",    "nonfinite",  "exact",
-                                        "hard_bound", "lse_bound", "stat_bound", "lse_stat",
-                                        "rho",        "rho_row",   "bias",       "nmse"};
+constexpr std::string_view kChecks[] = {
+    "none",       "canary",   "poison", "nonfinite", "exact", "hard_bound", "lse_bound",
+    "stat_bound", "lse_stat", "rho",    "rho_row",   "bias",  "nmse"};
 
 template <class Enum, std::size_t N>
 Enum parse_name(std::string_view what, const std::string_view (&names)[N], std::string_view text) {

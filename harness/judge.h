@@ -28,6 +28,7 @@ enum class Verdict {
 enum class Check {
   none,
   canary,      ///< bytes before or behind an output changed
+  poison,      ///< what a cache holds in slots that no key has reaches an output (poison.h)
   nonfinite,   ///< NaN, or an infinity where the truth has none, or the reverse
   exact,       ///< exact fills and rows that see no key
   hard_bound,  ///< no rounding that the descriptor declares explains the error
@@ -59,6 +60,9 @@ struct Element {
                              ///< tensor's axes, a token's number among the new ones for a cache
   double got, want, bound;   ///< bound: of the check that failed, or the hard bound
 };
+
+/// `o[b=0,i=0,h=3,d=17]`
+std::string place_of(const Element&);
 
 /// `o[b=0,i=0,h=3,d=17] got 0.41406 want 0.40613 error 0.00793, 3.29 x bound 0.00241`, with as many
 /// digits as it takes to see the difference; `..., must be exact` where the bound is 0 and

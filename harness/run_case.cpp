@@ -3,6 +3,8 @@
 #include "cases/error.h"
 #include "harness/dump.h"
 #include "harness/inputs.h"
+#include "harness/poison.h"
+#include "harness/run_layer.h"
 #include "harness/run_support.h"
 #include "reference/reference.h"
 
@@ -29,6 +31,7 @@ Record run_case(const Case& which, const std::filesystem::path& failures) {
   const Kernel& kernel = find_kernel(which.run.kernel, which.run.backend);
   if (const std::string reason = kernel.supports(which.problem); !reason.empty())
     return unfinished(which, Verdict::skip, concat(kernel.name, ": ", reason));
+  if (which.problem.level == Level::layer) return run_layer(which);
   return run_case(which, pose(which.problem), failures);
 }
 
@@ -44,12 +47,21 @@ Record run_case(const Case& which, const Question& question,
   record.inputs_sha256 = hash_of(question.inputs);
 
   TensorSet outputs = empty_outputs(which.problem);
+  const Rerun rerun = [&](const TensorSet& inputs) {
+    TensorSet again = empty_outputs(which.problem);
+    kernel.run(which.problem, which.run, inputs, again);
+    return again;
+  };
   Stopwatch watch;
   try {
     kernel.run(which.problem, which.run, question.inputs, outputs);
     record.seconds.kernel = watch.lap();
     record.judgement = judge(which.problem, question.truth, *record.descriptor, outputs);
     record.seconds.judge = watch.lap();
+    if (record.judgement.check != Check::canary) {
+      ask_poison(which.problem, question.inputs, outputs, rerun, record.judgement);
+      record.seconds.kernel += watch.lap();
+    }
   } catch (const KernelFault& fault) {
     record.seconds.kernel = watch.lap();
     record.judgement.verdict = Verdict::crash;

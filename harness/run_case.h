@@ -22,7 +22,8 @@ Question pose(const Problem&);
 /// Allocates o and lse for a problem, filled with NaN.
 TensorSet empty_outputs(const Problem&);
 
-/// Runs one case on the kernel it names: pose, run, judge. A failing case is dumped to
+/// Runs one case on the kernel it names: pose, run, judge, and where caches have unused slots run
+/// twice more with other values in them (poison.h). A failing case is dumped to
 /// `failures` (created when needed) unless that is empty. A KernelFault becomes the verdict CRASH;
 /// a problem the kernel does not support, SKIP. Throws only attest::Error.
 Record run_case(const Case&, const std::filesystem::path& failures);

@@ -19,7 +19,9 @@ enum class Defect {
   plain_average,     ///< splits merged with equal weights
   bf16_accumulator,  ///< o rounded to bf16 after every block
   l_from_rounded_p,  ///< row sum of the rounded p, as a descriptor may declare
-  unshifted          ///< running maximum starts at 0
+  unshifted,         ///< running maximum starts at 0
+  unused_slot,       ///< rows that see all keys read the slot behind them, where there is one
+  finite_slot        ///< the same, but only what is neither NaN nor infinite
 };
 
 struct Options {

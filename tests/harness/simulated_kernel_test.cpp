@@ -138,6 +138,13 @@ Partial run_split(const Row& row, Index first, Index last) {
   return partial;
 }
 
+bool reads_unused_slot(const Row& row, Index visible) {
+  const Defect defect = row.options.defect;
+  if (visible != row.p.length(row.b) || visible == row.p.Sk) return false;
+  return defect == Defect::unused_slot ||
+         (defect == Defect::finite_slot && std::isfinite(row.k.row(row.b, visible, row.g)[0]));
+}
+
 Partial merge(const std::vector<Partial>& parts, const Options& options) {
   if (parts.size() == 1) return parts.front();
   float m = kNone, l = 0;
@@ -218,6 +225,7 @@ TensorSet run(const Problem& p, const TensorSet& inputs, const Options& options)
         const Row row{p, options, q.row(b, i, h), k, v, b, h / (p.H / p.G)};
         Index visible = p.visible_keys(b, i);
         if (options.defect == Defect::drop_last_key) visible = std::max<Index>(0, visible - 1);
+        visible += reads_unused_slot(row, visible);
         std::vector<Partial> parts;
         for (Index n = 0; n < options.splits; ++n)
           parts.push_back(

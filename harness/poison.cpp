@@ -1,0 +1,138 @@
+#include "harness/poison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "harness/rounding.h"
+
+namespace attest {
+namespace {
+
+struct Poison {
+  const char* name;
+  double value;
+};
+
+constexpr Poison kPoisons[] = {{"+inf", std::numeric_limits<double>::infinity()}, {"1e4", 1e4}};
+
+bool is_cache(const Tensor& x) {
+  const std::string& name = x.name();
+  return name == "k" || name == "v" || name.ends_with("_cache");
+}
+
+/// Which rows of a cache hold a key: of [B, Sk, ...], or in pages of [pages, page, ...]. [rows]
+std::vector<bool> used_rows(const Problem& p, const Tensor& cache, const Tensor* block_table) {
+  std::vector<bool> used(static_cast<std::size_t>(cache.shape()[0] * cache.shape()[1]));
+  for (Index b = 0; b < p.B; ++b)
+    for (Index j = 0; j < p.length(b); ++j) {
+      Index row = b * p.Sk + j;
+      if (p.page > 0) {
+        const auto entry = static_cast<std::size_t>(b * p.table_width() + j / p.page);
+        row = block_table->as<std::int32_t>()[entry] * p.page + j % p.page;
+      }
+      used[static_cast<std::size_t>(row)] = true;
+    }
+  return used;
+}
+
+/// Copies share their storage; this one has its own.
+Tensor copy_of(const Tensor& x) {
+  Tensor copy(x.name(), x.dtype(), x.layout(), x.shape());
+  std::ranges::copy(x.bytes(), copy.bytes().begin());
+  return copy;
+}
+
+std::uint64_t bits_of(const Tensor& x, Index n) {
+  const std::size_t size = size_of(x.dtype());
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, x.bytes().data() + static_cast<std::size_t>(n) * size, size);
+  return bits;
+}
+
+/// `0x3f80 (1)`. The sign of a NaN says nothing.
+std::string text_of(std::uint64_t bits, double value) {
+  return fmt::format("0x{:x} ({:.6g})", bits, std::isnan(value) ? std::abs(value) : value);
+}
+
+Element element_of(const Tensor& got, const Tensor& want, Index n) {
+  std::vector<Index> index(want.shape().size());
+  for (std::size_t axis = index.size(), rest = static_cast<std::size_t>(n); axis-- > 0;) {
+    const auto extent = static_cast<std::size_t>(want.shape()[axis]);
+    index[axis] = static_cast<Index>(rest % extent);
+    rest /= extent;
+  }
+  return {want.name(), index, got.value(n), want.value(n), 0};
+}
+
+/// Elements that differ in a bit: how many, and the first.
+struct Difference {
+  Index count = 0, total = 0;
+  Element first = {};
+  std::uint64_t got_bits = 0, want_bits = 0;
+};
+
+Difference difference(const TensorSet& got, const TensorSet& want) {
+  Difference found;
+  for (const Tensor& x : want) {
+    const Tensor& other = got.at(x.name());
+    found.total += x.size();
+    for (Index n = 0; n < x.size(); ++n) {
+      if (bits_of(other, n) == bits_of(x, n)) continue;
+      if (found.count++ > 0) continue;
+      found.first = element_of(other, x, n);
+      found.got_bits = bits_of(other, n);
+      found.want_bits = bits_of(x, n);
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+bool has_unused_slots(const Problem& p) { return p.page > 0 || !p.lens.empty(); }
+
+TensorSet with_unused_slots(const Problem& p, const TensorSet& inputs, double value) {
+  TensorSet poisoned;
+  for (const Tensor& x : inputs) {
+    if (!is_cache(x)) {
+      poisoned.add(x);
+      continue;
+    }
+    Tensor& cache = poisoned.add(copy_of(x));
+    const std::vector<bool> used = used_rows(p, x, inputs.find("block_table"));
+    if (used.empty()) continue;
+    const std::size_t row_bytes = x.bytes().size() / used.size();
+    std::vector<std::byte> row(row_bytes);
+    encode(x.dtype(), std::vector<double>(row_bytes / size_of(x.dtype()), value), row.data());
+    for (std::size_t n = 0; n < used.size(); ++n)
+      if (!used[n]) std::memcpy(cache.bytes().data() + n * row_bytes, row.data(), row_bytes);
+  }
+  return poisoned;
+}
+
+void ask_poison(const Problem& p, const TensorSet& inputs, const TensorSet& outputs,
+                const Rerun& rerun, Judgement& j) {
+  if (!has_unused_slots(p)) return;
+  for (const Poison& poison : kPoisons) {
+    const Difference found = difference(rerun(with_unused_slots(p, inputs, poison.value)), outputs);
+    if (found.count == 0) continue;
+    j.verdict = Verdict::fail;
+    j.check = Check::poison;
+    j.worst = {found.first};
+    j.failing = found.count;
+    j.total = found.total;
+    j.message = fmt::format(
+        "{} got {} with {} in slots that no key has, want {} as with NaN there  ({} of {})",
+        place_of(found.first), text_of(found.got_bits, found.first.got), poison.name,
+        text_of(found.want_bits, found.first.want), found.count, found.total);
+    return;
+  }
+}
+
+}  // namespace attest
