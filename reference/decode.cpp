@@ -62,9 +62,10 @@ void decode_heads(std::string_view name, const TensorView& x, Index b, Index row
                " at batch entry ", b, "; keys that no query sees may hold anything");
 }
 
-bool decode_row(const TensorView& w, Index n, double* out) {
-  const Index position[] = {n, 0};
-  decode_row(w.dtype, w.at(position), w.shape[1], w.strides[1], out);
+bool decode_row(const TensorView& w, Index skip, Index n, double* out) {
+  const Index first = skip + n * w.strides[0];
+  decode_row(w.dtype, w.data + first * static_cast<Index>(size_of(w.dtype)), w.shape[1],
+             w.strides[1], out);
   return all_finite(out, w.shape[1]);
 }
 

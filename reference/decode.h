@@ -11,8 +11,8 @@ namespace attest::reference {
 /// when one of them is an infinity or NaN.
 void decode_heads(std::string_view name, const TensorView& x, Index b, Index rows, double* out);
 
-/// Row n of a matrix w [N, K], any strides: out [K]. Exact. False when one of the values is an
-/// infinity or NaN.
-bool decode_row(const TensorView& w, Index n, double* out);
+/// Row n of a matrix [N, K] that lies `skip` elements behind w, whose strides and extents it has:
+/// out [K]. Exact. False when one of the values is an infinity or NaN.
+bool decode_row(const TensorView& w, Index skip, Index n, double* out);
 
 }  // namespace attest::reference

@@ -30,8 +30,7 @@ Truth layer_stage(const Problem&, const Stage&, const TensorSet& inputs, const T
 /// The whole layer, nothing rounded on the way.
 ///
 /// outputs: y, q_rot, o (in absorbed form u too), lse and the new rows of the caches as above.
-/// conditioning: that of
-/// attend(), in absorbed form of u.
+/// conditioning: that of attend(), in absorbed form of u.
 Truth layer(const Problem&, const TensorSet& inputs);
 
 }  // namespace attest::reference

@@ -26,9 +26,9 @@
 namespace attest::reference {
 namespace {
 
-/// Rows first .. first + count - 1 of head h of w_ukv: [count, L].
-TensorView rows_of_head(const StageInputs& s, Index h, Index first, Index count) {
-  const Index position[] = {h * (s.p.Dn + s.p.Dv) + first, 0};
+/// Rows first .. first + count - 1 of the first head of w_ukv: [count, L].
+TensorView rows_of_head(const StageInputs& s, Index first, Index count) {
+  const Index position[] = {first, 0};
   TensorView w = s.inputs.at("w_ukv").view();
   w.data = w.at(position);
   w.shape[0] = count;
@@ -129,20 +129,21 @@ Truth q_absorb(const StageInputs& s) {
   const std::vector<double> q = values(s.left.at("q_rot"));
   Truth truth;
   const Output q_latent = add_output(truth, s.emit, "q_latent", "BSHD", {p.B, p.Sq, p.H, width});
-  for (Index h = 0; h < p.H; ++h) {
-    const TensorView w_uk = transposed(rows_of_head(s, h, 0, p.Dn));  // [L, Dn]
-    const Output head = q_latent.from(h * width);
-    linear("w_ukv", {.rows = tokens,
-                     .N = L,
-                     .K = p.Dn,
-                     .x = q.data() + h * p.D,
-                     .x_stride = p.H * p.D,
-                     .w = &w_uk,
-                     .b = nullptr,
-                     .y = head.y,
-                     .magnitude = head.magnitude,
-                     .y_stride = p.H * width});
-  }
+  const TensorView w_uk = transposed(rows_of_head(s, 0, p.Dn));  // [L, Dn] of each head
+  linear("w_ukv", {.rows = tokens,
+                   .N = L,
+                   .K = p.Dn,
+                   .x = q.data(),
+                   .x_stride = p.H * p.D,
+                   .w = &w_uk,
+                   .b = nullptr,
+                   .y = q_latent.y,
+                   .magnitude = q_latent.magnitude,
+                   .y_stride = p.H * width,
+                   .heads = p.H,
+                   .x_head = p.D,
+                   .w_head = (p.Dn + p.Dv) * L,
+                   .y_head = width});
   for (Index n = 0; n < tokens * p.H; ++n)
     std::copy_n(q.data() + n * p.D + p.Dn, p.Dr, q_latent.y + n * width + L);
   return truth;
@@ -154,20 +155,21 @@ Truth v_up(const StageInputs& s) {
   const std::vector<double> u = values(s.left.at("u"));
   Truth truth;
   const Output o = add_output(truth, s.emit, "o", "BSHD", {p.B, p.Sq, p.H, p.Dv});
-  for (Index h = 0; h < p.H; ++h) {
-    const TensorView w_uv = rows_of_head(s, h, p.Dn, p.Dv);  // [Dv, L]
-    const Output head = o.from(h * p.Dv);
-    linear("w_ukv", {.rows = p.B * p.Sq,
-                     .N = p.Dv,
-                     .K = L,
-                     .x = u.data() + h * L,
-                     .x_stride = p.H * L,
-                     .w = &w_uv,
-                     .b = nullptr,
-                     .y = head.y,
-                     .magnitude = head.magnitude,
-                     .y_stride = p.H * p.Dv});
-  }
+  const TensorView w_uv = rows_of_head(s, p.Dn, p.Dv);  // [Dv, L] of each head
+  linear("w_ukv", {.rows = p.B * p.Sq,
+                   .N = p.Dv,
+                   .K = L,
+                   .x = u.data(),
+                   .x_stride = p.H * L,
+                   .w = &w_uv,
+                   .b = nullptr,
+                   .y = o.y,
+                   .magnitude = o.magnitude,
+                   .y_stride = p.H * p.Dv,
+                   .heads = p.H,
+                   .x_head = L,
+                   .w_head = (p.Dn + p.Dv) * L,
+                   .y_head = p.Dv});
   return truth;
 }
 

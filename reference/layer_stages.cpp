@@ -73,6 +73,7 @@ Tensor cached_rows(const StageInputs& s, const TensorSet& from, std::string_view
 }
 
 void turn(const Problem& p, Index width, Index heads, Index stride, bool normed, Output x) {
+#pragma omp parallel for collapse(2) schedule(static)
   for (Index b = 0; b < p.B; ++b)
     for (Index i = 0; i < p.Sq; ++i) {
       const RopeTable table = rope_table(p.rope, width, std::array{p.position(b, i)});

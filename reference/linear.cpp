@@ -28,24 +28,28 @@ void project(const ConstMatrixRef& x, const ConstMatrixRef& w, const double* b, 
 
 bool linear(const Linear& t) {
   fix_cache_sizes();
-  const Map x(t.x, t.rows, t.K, Eigen::OuterStride<>(t.x_stride));  // [M, K]
+  const Eigen::OuterStride<> x_stride(t.x_stride), y_stride(t.y_stride);
+  const Map x(t.x, t.rows, (t.heads - 1) * t.x_head + t.K, x_stride);  // of all heads
   const Matrix abs_x = t.magnitude ? Matrix(x.cwiseAbs()) : Matrix();
   const Column abs_b = t.b ? Column(Eigen::Map<const Column>(t.b, t.N).cwiseAbs()) : Column();
   Matrix scratch = Matrix::Zero(omp_get_max_threads() * kWeightRows, padded(t.K));
+  const Index blocks = (t.N + kWeightRows - 1) / kWeightRows;
   bool finite = true;
 
 #pragma omp parallel for schedule(dynamic) reduction(&& : finite)
-  for (Index first = 0; first < t.N; first += kWeightRows) {
+  for (Index block = 0; block < t.heads * blocks; ++block) {
+    const Index h = block / blocks, first = block % blocks * kWeightRows;
     const Index count = t.N - first < kWeightRows ? t.N - first : kWeightRows;
-    const Eigen::OuterStride<> stride(t.y_stride);
+    const Index at = h * t.y_head + first;  // in a row of y
     MatrixRef w = scratch.block(omp_get_thread_num() * kWeightRows, 0, count, t.K);  // [count, K]
     for (Index n = 0; n < count; ++n)
-      finite = decode_row(*t.w, first + n, w.row(n).data()) && finite;
-    project(x, w, t.b ? t.b + first : nullptr, MatrixMap(t.y + first, t.rows, count, stride));
+      finite = decode_row(*t.w, h * t.w_head, first + n, w.row(n).data()) && finite;
+    project(x.middleCols(h * t.x_head, t.K), w, t.b ? t.b + first : nullptr,
+            MatrixMap(t.y + at, t.rows, count, y_stride));
     if (!t.magnitude) continue;
     w = w.cwiseAbs();
-    project(abs_x, w, t.b ? abs_b.data() + first : nullptr,
-            MatrixMap(t.magnitude + first, t.rows, count, stride));
+    project(abs_x.middleCols(h * t.x_head, t.K), w, t.b ? abs_b.data() + first : nullptr,
+            MatrixMap(t.magnitude + at, t.rows, count, y_stride));
   }
   return finite;
 }

@@ -6,7 +6,8 @@
 
 namespace attest::reference {
 
-/// A linear projection (a GEMM), in types that are the same in every instruction set.
+/// A linear projection (a GEMM), or one for each head, in types that are the same in every
+/// instruction set.
 ///
 ///   y[m,n]         = sum_k x[m,k] w[n,k]     + b[n]
 ///   magnitude[m,n] = sum_k |x[m,k]| |w[n,k]| + |b[n]|
@@ -19,6 +20,9 @@ struct Linear {
   double* y;            // [rows, N], rows y_stride apart
   double* magnitude;    // [rows, N], as y; null: not wanted
   Index y_stride;
+
+  /// Head h has its x, w and y so many elements behind the above; b is that of all heads.
+  Index heads = 1, x_head = 0, w_head = 0, y_head = 0;
 };
 
 /// Computes y and the magnitude. w is decoded a few rows at a time, so that a matrix never stands

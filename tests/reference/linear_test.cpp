@@ -100,6 +100,43 @@ TEST_CASE("a weight may be read along its other axis") {
   CHECK(worst_error(data, 1, 40, false) < 1e-14);
 }
 
+// Head h of x [2, 3 x 7] begins at 7 h, of which 5 values count; of w [3, 40, 5] at 200 h; of y
+// [2, 3 x 41] at 41 h.
+TEST_CASE("heads are projected side by side and leave the columns between them alone") {
+  Data all = make_data(Dtype::bf16, 2, 120, 5);  // w: three heads one behind the other
+  all.x = make_data(Dtype::bf16, 2, 1, 21).x;
+  std::vector<double> y(2 * 3 * 41, 99), magnitude = y;
+  TensorView w = all.w.view();
+  w.shape[0] = 40;
+  reference::linear("w", {.rows = 2,
+                          .N = 40,
+                          .K = 5,
+                          .x = all.x.data(),
+                          .x_stride = 21,
+                          .w = &w,
+                          .b = nullptr,
+                          .y = y.data(),
+                          .magnitude = magnitude.data(),
+                          .y_stride = 123,
+                          .heads = 3,
+                          .x_head = 7,
+                          .w_head = 200,
+                          .y_head = 41});
+  for (std::size_t m = 0; m < 2; ++m)
+    for (std::size_t h = 0; h < 3; ++h)
+      for (std::size_t n = 0; n < 41; ++n) {
+        Real sum = n < 40 ? 0 : 99, abs_sum = sum;
+        for (std::size_t k = 0; k < 5 && n < 40; ++k) {
+          const Real term =
+              Real(all.x[m * 21 + h * 7 + k]) * all.w.value(Index((h * 40 + n) * 5 + k));
+          sum += term, abs_sum += std::fabs(term);
+        }
+        CAPTURE(m, h, n);
+        CHECK(std::fabs(y[m * 123 + h * 41 + n] - sum) <= 1e-15 * abs_sum);
+        CHECK(std::fabs(magnitude[m * 123 + h * 41 + n] - abs_sum) <= 1e-15 * abs_sum);
+      }
+}
+
 TEST_CASE("a projection has the same bits for any number of threads") {
   const int before = omp_get_max_threads();
   for (const std::string& set : reference::instruction_sets()) {
