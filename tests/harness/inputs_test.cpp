@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <limits>
 
 #include "cases/case.h"
 #include "cases/error.h"
@@ -209,6 +210,49 @@ TEST_CASE("inputs have the problem's shapes, layout and dtype") {
     CHECK(tensor.dtype() == Dtype::fp16);
     CHECK(tensor.canary_intact());
   }
+}
+
+TEST_CASE("with lens, inputs say the lengths and hold NaN behind them") {
+  const Problem p = parse_problem("gqa B=3 Sq=2 Sk=9 H=4 G=2 D=8 Dv=16 dtype=bf16 lens=1,9,0");
+  Problem all = p;
+  all.lens.clear();
+  const TensorSet inputs = make_inputs(p), full = make_inputs(all);
+  CHECK(input_names(p) == std::vector<std::string>{"q", "k", "v", "seqlens_k"});
+  CHECK(inputs.size() == 4);
+  CHECK(std::ranges::equal(inputs.at("seqlens_k").as<std::int32_t>(), p.lens));
+  CHECK(same_bytes(inputs.at("q"), full.at("q")));
+  Index wrong = 0;
+  for (const char* name : {"k", "v"}) {
+    const auto got = inputs.at(name).as<std::uint16_t>(), want = full.at(name).as<std::uint16_t>();
+    for (Index n = 0; n < std::ssize(got); ++n) {
+      const Index row = n * 27 / std::ssize(got);
+      const bool key = row % 9 < p.length(row / 9);
+      const auto at = static_cast<std::size_t>(n);
+      wrong += got[at] != (key ? want[at] : 0xffff);
+    }
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("in pages with lens, the table leads nowhere for pages without keys") {
+  const Problem p =
+      parse_problem("gqa B=4 Sq=2 Sk=9 H=4 G=2 D=8 dtype=bf16 lens=1,9,0,4 page=4 seed=3");
+  Problem all = p;
+  all.lens.clear();
+  const TensorSet inputs = make_inputs(p), full = make_inputs(all);
+  CHECK(input_names(p) ==
+        std::vector<std::string>{"q", "k_cache", "v_cache", "block_table", "seqlens_k"});
+  const auto table = inputs.at("block_table").as<std::int32_t>(),
+             pages = full.at("block_table").as<std::int32_t>();
+  for (Index n = 0; n < 4 * 3; ++n) {
+    CAPTURE(n);
+    const bool keys = n % 3 * 4 < p.length(n / 3);
+    CHECK(table[static_cast<std::size_t>(n)] ==
+          (keys ? pages[static_cast<std::size_t>(n)] : std::numeric_limits<std::int32_t>::max()));
+  }
+  // 14 keys of 2 heads and 8 channels.
+  const auto k = inputs.at("k_cache").as<std::uint16_t>();
+  CHECK(std::ranges::count_if(k, [](std::uint16_t x) { return x != 0xffff; }) == 14 * 2 * 8);
 }
 
 TEST_CASE("a problem that breaks a rule gets no inputs") {

@@ -71,6 +71,19 @@ TEST_CASE("a needle of a causal row is a key that the row sees, its own last one
   CHECK(own_last >= 70);
 }
 
+TEST_CASE("needles of a batch entry lie within its own keys") {
+  const Inputs in(parse_problem(
+      "mha B=4 Sq=40 Sk=70 H=8 D=32 dtype=bf16 lens=70,2,65,33 mask=causal fill=needle"));
+  Index rows = 0;
+  for (const ScoreRow& row : score_rows(in)) {
+    if (row.s.size() < 2) continue;
+    CAPTURE(row.b, row.i, row.h);
+    CHECK(row.margin() >= 110);
+    ++rows;
+  }
+  CHECK(rows == (40 + 1 + 40 + 32) * 8);
+}
+
 TEST_CASE("V spells the key, its head, its batch and the channel") {
   const Inputs in(parse_problem("mha B=2 Sq=1 Sk=5000 H=20 D=24 dtype=bf16 fill=needle"));
   const Index key = 0x1257, head = 0x12, b = 1;

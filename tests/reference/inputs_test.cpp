@@ -166,6 +166,28 @@ TEST_CASE("a tensor that does not fit the problem is refused with both shapes") 
   CHECK_THAT(message_of(p, no_strides, k, v), Catch::Contains("q must have the shape"));
 }
 
+TEST_CASE("lengths beside the inputs must be those of the problem") {
+  const Problem p = parse_problem("mha B=2 Sq=1 Sk=3 H=1 D=2 dtype=fp64 lens=3,1");
+  const auto refusal = [&](Dtype dtype, std::vector<std::int32_t> lens) {
+    TensorSet in = naive::random_inputs(p);
+    Tensor& tensor = in.add(Tensor("seqlens_k", dtype, "B", {std::ssize(lens)}));
+    std::memcpy(tensor.bytes().data(), lens.data(), tensor.bytes().size());
+    try {
+      reference::attend(p, in, Emit::outputs);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal(Dtype::int32, {3, 1}).empty());
+  CHECK(refusal(Dtype::int32, {3, 2}) ==
+        "reference: seqlens_k must hold the problem's lens, got 2 for 1 at [1]");
+  CHECK(refusal(Dtype::int32, {3, 1, 1}) ==
+        "reference: seqlens_k must be int32 of shape 2, got another");
+  CHECK(refusal(Dtype::fp32, {3, 1}) ==
+        "reference: seqlens_k must be int32 of shape 2, got another");
+}
+
 TEST_CASE("integers and broken problems are refused") {
   Problem p = parse_problem("mha B=1 Sq=1 Sk=1 H=1 D=2 dtype=fp64");
   const TensorSet in = naive::random_inputs(p);

@@ -40,17 +40,23 @@ TensorSet inputs(const Problem& n, Q q, K k, V v) {
   return set;
 }
 
-/// Independent normal numbers everywhere.
+/// Independent normal numbers everywhere, but NaN for keys that a batch entry does not have.
 inline TensorSet random_inputs(const Problem& n, unsigned seed = 1) {
   std::mt19937_64 engine(seed);
   std::normal_distribution<double> normal;
   const auto draw = [&](Index, Index, Index, Index) { return normal(engine); };
-  return inputs(n, draw, draw, draw);
+  const auto of_key = [&](Index b, Index j, Index h, Index d) {
+    const double x = draw(b, j, h, d);
+    return j < n.length(b) ? x : std::nan("");
+  };
+  return inputs(n, draw, of_key, of_key);
 }
 
-/// Query i sees keys j <= i + Sk - Sq (causal) or j <= i (causal_top_left).
-inline bool sees(const Problem& n, Index i, Index j) {
-  if (n.mask == Mask::causal) return j <= i + n.Sk - n.Sq;
+/// Query i sees keys j <= i + S - Sq (causal) or j <= i (causal_top_left) of its batch entry's S.
+inline bool sees(const Problem& n, Index b, Index i, Index j) {
+  const Index S = n.lens.empty() ? n.Sk : n.lens[static_cast<std::size_t>(b)];
+  if (j >= S) return false;
+  if (n.mask == Mask::causal) return j <= i + S - n.Sq;
   if (n.mask == Mask::causal_top_left) return j <= i;
   return true;
 }
@@ -68,7 +74,7 @@ inline Keys keys_of(const Problem& n, const TensorSet& in, Index b, Index i, Ind
   const Index g = h / (n.H / n.G);
   Keys keys;
   for (Index j = 0; j < n.Sk; ++j) {
-    if (!sees(n, i, j)) continue;
+    if (!sees(n, b, i, j)) continue;
     Real dot = 0, qq = 0, kk = 0;
     for (Index d = 0; d < n.D; ++d) {
       const Real x = q[static_cast<std::size_t>(((b * n.Sq + i) * n.H + h) * n.D + d)];

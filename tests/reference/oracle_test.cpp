@@ -24,6 +24,10 @@ const char* const kShapes[] = {
     "mqa B=3 Sq=2 Sk=65 H=4 D=32 Dv=64 dtype=fp64",
     "mqa B=1 Sq=130 Sk=129 H=2 D=4 dtype=fp64 mask=causal",
     "mha B=1 Sq=1 Sk=500 H=2 D=64 dtype=fp64",
+    "gqa B=3 Sq=5 Sk=13 H=4 G=2 D=8 Dv=6 dtype=fp64 lens=13,0,3 mask=causal",
+    "mha B=2 Sq=70 Sk=90 H=2 D=8 Dv=6 dtype=fp64 lens=1,66 mask=causal",
+    "mqa B=3 Sq=4 Sk=21 H=3 D=8 dtype=fp64 lens=2,21,9 mask=causal_top_left",
+    "gqa B=4 Sq=3 Sk=80 H=6 G=3 D=7 dtype=fp64 lens=0,80,1,65",
 };
 
 /// What rounding errors of `name` are measured against, element by element.

@@ -58,6 +58,22 @@ TEST_CASE("a paged cache gives the bits of the dense one, whatever lies in unuse
     CHECK(got.outputs.at(name).sha256() == want.outputs.at(name).sha256());
 }
 
+TEST_CASE("entries of the table for pages without keys are not looked up") {
+  Problem dense_problem = without_pages(kPaged), problem = kPaged;
+  problem.lens = dense_problem.lens = {4, 0};
+  const TensorSet dense = naive::random_inputs(dense_problem);
+  TensorSet inputs = paged_inputs(dense);
+  const auto entries = inputs.at("block_table").as<std::int32_t>();
+  for (const std::size_t unused : {2u, 3u, 4u, 5u}) entries[unused] = 0x7fffffff;
+  const Truth want = reference::attend(dense_problem, dense, Emit::outputs);
+  const Truth got = reference::attend(problem, inputs, Emit::outputs);
+  for (const char* name : {"o", "lse"})
+    CHECK(got.outputs.at(name).sha256() == want.outputs.at(name).sha256());
+  entries[1] = 0x7fffffff;
+  CHECK_THROWS_WITH(reference::attend(problem, inputs, Emit::outputs),
+                    Catch::Contains("got 2147483647 at [0, 1]"));
+}
+
 TEST_CASE("a table that points outside the pool is refused with the place") {
   TensorSet inputs = paged_inputs(naive::random_inputs(without_pages(kPaged)));
   for (const std::int32_t page : {-1, 8}) {
