@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "cases/error.h"
+#include "cases/preset_layer.h"
 
 namespace attest {
 namespace {
@@ -174,6 +175,16 @@ std::string operations(const Preset& p, const CacheExtent& extent) {
                     decode_flops(p, extent));
 }
 
+/// A decode step of one layer as a case, for `attest run`; or why there is none.
+std::string layer_case(const Preset& p, const CacheExtent& extent) {
+  const LayerExtent decode{.B = extent.batch, .Sq = 1, .Sk = extent.length, .dtype = extent.dtype};
+  try {
+    return fmt::format("\nOne layer as a case (decode):\n  {}\n", print(layer_of(p, decode)));
+  } catch (const Error& error) {
+    return fmt::format("\nNo case of a whole layer: {}\n", error.what());
+  }
+}
+
 }  // namespace
 
 std::string binary_size(Index bytes) {
@@ -205,7 +216,8 @@ std::string cache_table(const std::vector<Preset>& presets) {
 }
 
 std::string cache_report(const Preset& preset, const CacheExtent& extent) {
-  return facts(preset) + sizes(preset, extent) + parameters(preset) + operations(preset, extent);
+  return facts(preset) + sizes(preset, extent) + parameters(preset) + operations(preset, extent) +
+         layer_case(preset, extent);
 }
 
 std::string preset_list(const std::vector<Preset>& presets) {

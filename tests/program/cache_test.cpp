@@ -77,7 +77,8 @@ TEST_CASE("cache of one model says bytes, ratio, parameters and operations") {
         " expanded, H (Dn + Dr + Dv) 81920 10737418240 10 GiB 654982512640 610 GiB 0.80x\n",
         " projections 187105280 11413422080\n", " norms, biases, sinks 2048 124928\n",
         // 2 * 61 * 128 * 1088 * 131072 multiply-adds of decode
-        " decode, S 131072, absorbed 22826844160 2226940542976\n"})
+        " decode, S 131072, absorbed 22826844160 2226940542976\n",
+        "One layer as a case (decode):\n mla B=1 Sq=1 Sk=131072 H=128 "})
     CHECK_THAT(output, Catch::Contains(line));
 
   const std::string dense = squeezed(cache("llama-3-8b --batch 3 --dtype fp32").output);
@@ -86,6 +87,7 @@ TEST_CASE("cache of one model says bytes, ratio, parameters and operations") {
   CHECK_THAT(cache("qwen2.5-72b").output, Catch::Contains("from memory, verified: false"));
   CHECK_THAT(squeezed(cache("gpt-oss-20b").output),
              Catch::Contains("windowed layers keep only their window 204472320 195 MiB\n"));
+  CHECK_THAT(cache("gpt-oss-20b").output, Catch::Contains("gpt-oss-20b, which needs a window"));
   CHECK_THAT(cache("bert-large").output, Catch::Contains("an encoder caches none"));
 }
 
