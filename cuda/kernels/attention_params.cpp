@@ -110,15 +110,15 @@ CacheNames cache_names(const Problem& p) {
   return {"k", "v"};
 }
 
-AttentionParams attention_params(const Problem& p, const TensorSet& inputs) {
+AttentionParams contiguous_params(const Problem& p) {
   AttentionParams params{};
-  const CacheNames names = cache_names(p);
-  const Tensor& k = inputs.at(names.k);
-  const Index pages = k.shape().at(0);
+  const Index slots = p.page > 0 ? p.page : p.Sk;
   params.q_stride = contiguous(p.Sq, p.H, p.D);
-  params.k_stride = cache_strides(p, k, pages, p.D);
-  if (names.v != nullptr) params.v_stride = cache_strides(p, inputs.at(names.v), pages, p.Dv);
+  params.k_stride = contiguous(slots, p.G, p.D);
+  params.v_stride = contiguous(slots, p.G, p.Dv);
   params.o_stride = contiguous(p.Sq, p.H, p.Dv);
+  params.page = static_cast<int>(p.page);
+  params.pages_per_row = static_cast<int>(p.page > 0 ? p.table_width() : 0);
   params.B = static_cast<int>(p.B);
   params.Sq = static_cast<int>(p.Sq);
   params.Sk = static_cast<int>(p.Sk);
@@ -129,15 +129,25 @@ AttentionParams attention_params(const Problem& p, const TensorSet& inputs) {
   params.causal = p.mask != Mask::none;
   params.bottom_right = p.mask == Mask::causal;
   params.scale_log2 = static_cast<float>(softmax_scale(p) * std::numbers::log2e);
+  return params;
+}
+
+void check_tables(const Problem& p, const TensorSet& inputs, Index pages) {
   if (const Tensor* lens = inputs.find("seqlens_k")) check_lengths(p, *lens);
   ATTEST_CHECK(p.lens.empty() || inputs.find("seqlens_k"),
                "attention: inputs must hold seqlens_k where lens is given, got none for lens=",
                print_lens(p.lens));
-  if (p.page > 0) {
-    check_block_table(p, inputs.at("block_table"), pages);
-    params.page = static_cast<int>(p.page);
-    params.pages_per_row = static_cast<int>(p.table_width());
-  }
+  if (p.page > 0) check_block_table(p, inputs.at("block_table"), pages);
+}
+
+AttentionParams attention_params(const Problem& p, const TensorSet& inputs) {
+  AttentionParams params = contiguous_params(p);
+  const CacheNames names = cache_names(p);
+  const Tensor& k = inputs.at(names.k);
+  const Index pages = k.shape().at(0);
+  params.k_stride = cache_strides(p, k, pages, p.D);
+  if (names.v != nullptr) params.v_stride = cache_strides(p, inputs.at(names.v), pages, p.Dv);
+  check_tables(p, inputs, pages);
   return params;
 }
 

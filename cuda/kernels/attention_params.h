@@ -73,9 +73,15 @@ struct CacheNames {
 };
 CacheNames cache_names(const Problem&);
 
-/// Shapes, strides, mask and scale; the pointers are null. inputs: as Kernel::run() takes them.
-/// Throws attest::Error for a cache of other extents, a seqlens_k that holds other lengths than the
-/// problem, or a block_table that leads the keys that queries see outside the cache.
+/// Shapes, mask, scale and the strides of contiguous tensors of Sk slots; the pointers are null.
+AttentionParams contiguous_params(const Problem&);
+
+/// Throws attest::Error for a seqlens_k that holds other lengths than the problem, and for a
+/// block_table that leads the keys that queries see outside the cache of `pages` pages.
+void check_tables(const Problem&, const TensorSet& inputs, Index pages);
+
+/// The same with the strides of the caches in inputs, which are as Kernel::run() takes them. Throws
+/// attest::Error for a cache of other extents, and what check_tables() throws.
 AttentionParams attention_params(const Problem&, const TensorSet& inputs);
 
 /// The batch entry with the most keys.
