@@ -7,6 +7,7 @@
 #include "cases/error.h"
 #include "cases/number.h"
 #include "cases/problem.h"
+#include "cases/stages.h"
 
 namespace attest {
 namespace {
@@ -17,7 +18,7 @@ constexpr std::array<std::string_view, 5> kNorms = {"none", "rms", "rms_zero_cen
 constexpr std::array<std::string_view, 3> kBiases = {"none", "qkv", "all"};
 
 constexpr Index kMaxWidth = Index{1} << 20;
-constexpr Index kMaxWeights = Index{1} << 31;
+constexpr Index kMaxElements = Index{1} << 31;
 
 template <class Enum>
 Enum parse(std::string_view key, std::span<const std::string_view> names, std::string_view text) {
@@ -35,7 +36,7 @@ void check_width(std::string_view key, Index value, Index low) {
 }
 
 void check_matrix(std::string_view name, Index rows, Index columns) {
-  ATTEST_CHECK(rows <= kMaxWeights / columns, "problem: ", name,
+  ATTEST_CHECK(rows <= kMaxElements / columns, "problem: ", name,
                " must have at most 2^31 elements, ", "got ", rows, " x ", columns,
                "; choose a smaller problem");
 }
@@ -111,6 +112,12 @@ void check_layer(const Problem& p) {
   p.variant == Variant::mla ? check_mla(p) : check_others(p);
   check_matrix("w_o", p.H * p.Dv, p.layer.E);
   check_tp(p);
+  for (const TensorSpec& spec : layer_outputs(p)) {
+    double elements = 1;
+    for (Index extent : spec.shape) elements *= static_cast<double>(extent);
+    ATTEST_CHECK(elements <= static_cast<double>(kMaxElements), "problem: ", spec.name,
+                 " must have at most 2^31 elements, got ", elements, "; choose a smaller problem");
+  }
 }
 
 }  // namespace attest

@@ -146,11 +146,12 @@ void validate(const Problem& p) {
   ATTEST_CHECK(p.dtype != Dtype::int32, "problem: dtype must be a floating-point type, got int32");
   check_lens(p);
   check_mla(p);
+  check_dim("page", p.page, 0);
   check_layer(p);
+  if (p.level == Level::layer) return;  // whose tensors check_layer() knows
   check_elements("q", {p.B, p.Sq, p.H, p.D});
   check_elements("k", {p.B, p.Sk, p.G, p.D});
   check_elements("v", {p.B, p.Sk, p.G, p.Dv});
-  check_dim("page", p.page, 0);
   if (p.page > 0) {
     check_elements("k_cache", {p.pool_pages(), p.page, p.G, p.D});
     check_elements("v_cache", {p.pool_pages(), p.page, p.G, p.Dv});
