@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cases/stages.h"
 #include "harness/rounding.h"
 
 namespace attest {
@@ -21,16 +22,22 @@ struct Poison {
 
 constexpr Poison kPoisons[] = {{"+inf", std::numeric_limits<double>::infinity()}, {"1e4", 1e4}};
 
-bool is_cache(const Tensor& x) {
+/// k and v of a layer are no caches, but made of one.
+bool is_cache(const Problem& p, const Tensor& x) {
   const std::string& name = x.name();
-  return name == "k" || name == "v" || name.ends_with("_cache");
+  return name.ends_with("_cache") || (p.level == Level::core && (name == "k" || name == "v"));
 }
 
+/// Whether the rows of a layer's new tokens count: before the call they hold no key yet.
+enum class At { call, end };
+
 /// Which rows of a cache hold a key: of [B, Sk, ...], or in pages of [pages, page, ...]. [rows]
-std::vector<bool> used_rows(const Problem& p, const Tensor& cache, const Tensor* block_table) {
+std::vector<bool> used_rows(const Problem& p, const Tensor& cache, const Tensor* block_table,
+                            At at) {
   std::vector<bool> used(static_cast<std::size_t>(cache.shape()[0] * cache.shape()[1]));
+  const bool before = at == At::call && p.level == Level::layer;
   for (Index b = 0; b < p.B; ++b)
-    for (Index j = 0; j < p.length(b); ++j) {
+    for (Index j = 0; j < (before ? cached_tokens(p, b) : p.length(b)); ++j) {
       Index row = b * p.Sk + j;
       if (p.page > 0) {
         const auto entry = static_cast<std::size_t>(b * p.table_width() + j / p.page);
@@ -77,13 +84,19 @@ struct Difference {
   std::uint64_t got_bits = 0, want_bits = 0;
 };
 
-Difference difference(const TensorSet& got, const TensorSet& want) {
+/// Of caches that are outputs, slots without a key keep what they held and are left out.
+Difference difference(const Problem& p, const Tensor* block_table, const TensorSet& got,
+                      const TensorSet& want) {
   Difference found;
   for (const Tensor& x : want) {
     const Tensor& other = got.at(x.name());
+    const std::vector<bool> used =
+        is_cache(p, x) ? used_rows(p, x, block_table, At::end) : std::vector<bool>{};
+    const Index row = used.empty() ? 1 : x.size() / std::ssize(used);
     found.total += x.size();
     for (Index n = 0; n < x.size(); ++n) {
       if (bits_of(other, n) == bits_of(x, n)) continue;
+      if (!used.empty() && !used[static_cast<std::size_t>(n / row)]) continue;
       if (found.count++ > 0) continue;
       found.first = element_of(other, x, n);
       found.got_bits = bits_of(other, n);
@@ -95,17 +108,19 @@ Difference difference(const TensorSet& got, const TensorSet& want) {
 
 }  // namespace
 
-bool has_unused_slots(const Problem& p) { return p.page > 0 || !p.lens.empty(); }
+bool has_unused_slots(const Problem& p) {
+  return p.page > 0 || !p.lens.empty() || p.level == Level::layer;
+}
 
 TensorSet with_unused_slots(const Problem& p, const TensorSet& inputs, double value) {
   TensorSet poisoned;
   for (const Tensor& x : inputs) {
-    if (!is_cache(x)) {
+    if (!is_cache(p, x)) {
       poisoned.add(x);
       continue;
     }
     Tensor& cache = poisoned.add(copy_of(x));
-    const std::vector<bool> used = used_rows(p, x, inputs.find("block_table"));
+    const std::vector<bool> used = used_rows(p, x, inputs.find("block_table"), At::call);
     if (used.empty()) continue;
     const std::size_t row_bytes = x.bytes().size() / used.size();
     std::vector<std::byte> row(row_bytes);
@@ -120,7 +135,8 @@ void ask_poison(const Problem& p, const TensorSet& inputs, const TensorSet& outp
                 const Rerun& rerun, Judgement& j) {
   if (!has_unused_slots(p)) return;
   for (const Poison& poison : kPoisons) {
-    const Difference found = difference(rerun(with_unused_slots(p, inputs, poison.value)), outputs);
+    const TensorSet again = rerun(with_unused_slots(p, inputs, poison.value));
+    const Difference found = difference(p, inputs.find("block_table"), again, outputs);
     if (found.count == 0) continue;
     j.verdict = Verdict::fail;
     j.check = Check::poison;

@@ -9,7 +9,7 @@
 namespace attest {
 
 /// True where caches have slots that belong to no key: behind the lengths of batch entries, behind
-/// the last key of a page, in spare pages.
+/// the last key of a page, in spare pages; in a layer also those that its new tokens will fill.
 bool has_unused_slots(const Problem&);
 
 /// A copy of the inputs with `value`, rounded to their type, in all such slots of k and v or the

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "cuda/kernel.h"
+#include "harness/poison.h"
 #include "tests/catch.h"
 #include "tests/harness/simulated_layer.h"
 
@@ -151,4 +151,31 @@ TEST_CASE("stages that agree on another layer fail end to end, and nowhere else"
   CHECK(j.verdict == Verdict::fail);
   CHECK(j.check == Check::nmse);
   for (const StageResult& stage : j.stages) CHECK(stage.verdict == Verdict::pass);
+}
+
+TEST_CASE("a layer that looks at a slot before its token is there fails as poisoned") {
+  for (const std::string& text : {kGqa, kGqa + " page=8", kMla}) {
+    CAPTURE(text);
+    const Problem p = parse_problem(text);
+    const TensorSet inputs = make_layer_inputs(p);
+    const TensorSet outputs = simulate_layer(p, inputs);
+    const std::string cache = p.variant == Variant::mla ? "latent_cache" : "k_cache";
+    const auto rerun = [&](bool looks) {
+      return [&, looks](const TensorSet& poisoned) {
+        TensorSet again = simulate_layer(p, poisoned);
+        const Tensor& before = poisoned.at(cache);
+        const Index row = before.size() / (before.shape()[0] * before.shape()[1]);
+        const double seen = before.value(slot_of(p, poisoned, 0, cached_tokens(p, 0)) * row);
+        if (looks && std::isfinite(seen)) set(again.at("y"), 0, seen);
+        return again;
+      };
+    };
+    Judgement healthy, poisoned;
+    ask_poison(p, inputs, outputs, rerun(false), healthy);
+    CHECK(healthy.verdict == Verdict::pass);
+    ask_poison(p, inputs, outputs, rerun(true), poisoned);
+    CHECK(poisoned.check == Check::poison);
+    CHECK(poisoned.message.starts_with("y[b=0,i=0,e=0] got "));
+    CHECK(poisoned.failing == 1);
+  }
 }
