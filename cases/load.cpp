@@ -35,7 +35,11 @@ std::string content_of(std::string line) {
   return line.erase(0, std::min(line.find_first_not_of(" \t"), line.size()));
 }
 
-std::vector<Case> load_list(const std::filesystem::path& path) {
+constexpr int kMaxNesting = 4;  // lists within lists
+
+std::vector<Case> load_list(const std::filesystem::path& path, int nesting = 0) {
+  ATTEST_CHECK(nesting <= kMaxNesting, "cases: lists must nest at most ", kMaxNesting,
+               " deep, got more at ", path.string(), "; does a list name itself?");
   std::vector<Case> result;
   std::istringstream lines(read(path));
   std::string line;
@@ -46,12 +50,16 @@ std::vector<Case> load_list(const std::filesystem::path& path) {
       append(result, cases(load_matrix((path.parent_path() / content).lexically_normal())));
       continue;
     }
+    if (content.ends_with(".list")) {
+      append(result, load_list((path.parent_path() / content).lexically_normal(), nesting + 1));
+      continue;
+    }
     try {
       result.push_back(parse_case(content));
     } catch (const Error& error) {
       throw Error(concat(path.string(), ':', number,
-                         ": a line must be a .yaml file or a case string, got ", content, " (",
-                         error.what(), ")"));
+                         ": a line must be a .yaml or .list file or a case string, got ", content,
+                         " (", error.what(), ")"));
     }
   }
   return result;

@@ -66,7 +66,7 @@ std::vector<Case> cases(const Block&);
 /// The cases of all blocks in file order, equal ones once.
 std::vector<Case> cases(const Matrix&);
 
-/// The cases of files, equal ones once: `.yaml` is a matrix; `.list` holds one matrix file
+/// The cases of files, equal ones once: `.yaml` is a matrix; `.list` holds one file
 /// (relative to the list) or case string a line, `#` starts a comment. ci/ has the lists that make
 /// the tiers. Throws what the parts throw, positions `file:line`.
 std::vector<Case> load_cases(const std::vector<std::filesystem::path>&);

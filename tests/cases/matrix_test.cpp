@@ -243,6 +243,9 @@ TEST_CASE("a list names matrices, relative to itself, and case strings") {
   const auto all = load_cases({list});
   REQUIRE(all.size() == 3);
   CHECK(print(all.back()) == "mha B=1 Sq=1 Sk=9 H=2 G=2 D=64 dtype=bf16 | kernel=decode");
+  CHECK(load_cases({folder.write("ci/all.list", "tier.list\n")}) == load_cases({list}));
+  CHECK_THROWS_WITH(load_cases({folder.write("loop.list", "loop.list\n")}),
+                    Catch::Contains("does a list name itself?"));
   CHECK(load_cases({folder.write("empty.list", "# nothing\n")}).empty());
 }
 
@@ -250,9 +253,10 @@ TEST_CASE(
     "a list that cannot be used says which line, a file that cannot be read is an I/O error") {
   const Folder folder;
   const auto load = [](const std::filesystem::path& path) { load_cases({path}); };
-  CHECK_THROWS_WITH(load(folder.write("bad.list", "\nmha B=1\n")),
-                    Catch::Contains("bad.list:2: a line must be a .yaml file or a case string, "
-                                    "got mha B=1 (case: Sq must be given"));
+  CHECK_THROWS_WITH(
+      load(folder.write("bad.list", "\nmha B=1\n")),
+      Catch::Contains("bad.list:2: a line must be a .yaml or .list file or a case string, "
+                      "got mha B=1 (case: Sq must be given"));
   CHECK_THROWS_AS(load(folder.write("lost.list", "lost.yaml\n")), InfraError);
   CHECK_THROWS_AS(load(folder.path / "lost.yaml"), InfraError);
   CHECK_THROWS_WITH(load(folder.path / "case.txt"), Catch::Contains("end in .yaml or .list"));

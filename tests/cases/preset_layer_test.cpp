@@ -1,5 +1,7 @@
 #include "cases/preset_layer.h"
 
+#include <fstream>
+
 #include "cases/error.h"
 #include "cases/stages.h"
 #include "tests/catch.h"
@@ -40,6 +42,22 @@ TEST_CASE("every preset becomes a valid layer or says what it has beyond one") {
     }
   }
   CHECK(layers >= 38);
+}
+
+TEST_CASE("layers of the nightly tier are those of the presets that they name") {
+  std::ifstream list(std::filesystem::path(ATTEST_SOURCE_DIR) / "ci/nightly.list");
+  const auto all = presets();
+  Index layers = 0;
+  for (std::string line; std::getline(list, line);) {
+    const std::size_t comment = line.find("  # ");
+    if (comment == std::string::npos) continue;
+    CAPTURE(line);
+    const Problem p = parse_problem(line.substr(0, comment));
+    CHECK(print(p) == print(layer_of(find_preset(all, line.substr(comment + 4)),
+                                     {.B = p.B, .Sq = p.Sq, .Sk = p.Sk, .dtype = p.dtype})));
+    ++layers;
+  }
+  CHECK(layers >= 10);
 }
 
 TEST_CASE("the projections of a layer of DeepSeek-V3 hold the parameters that the model has") {
