@@ -65,7 +65,9 @@ std::vector<std::string> candidates(const Case& c, const Selection& selection) {
     wanted.push_back(name);
     if (kernel.supports(c.problem).empty()) supporting.push_back(name);
   }
-  if (supporting.empty() && !wanted.empty()) supporting.push_back(wanted.front());
+  // None: one of them says why. That of kernels which take no layers is of no use for a layer.
+  const bool layer = c.problem.level == Level::layer && contains(wanted, std::string("layer"));
+  if (supporting.empty() && !wanted.empty()) supporting.push_back(layer ? "layer" : wanted.front());
   return supporting;
 }
 

@@ -71,6 +71,10 @@ TEST_CASE("a case without a kernel gets each kernel that supports it") {
 
 TEST_CASE("a case that no kernel supports is kept, so that the run says why it is skipped") {
   CHECK(assign_kernels({parse_case("mha B=1 Sq=1 Sk=9 H=2 D=60 dtype=bf16")}, {}).size() == 1);
+  const auto layer =
+      assign_kernels({parse_case("mha B=1 Sq=1 Sk=9 H=2 D=64 dtype=bf16 level=layer E=12")}, {});
+  REQUIRE(layer.size() == 1);
+  CHECK(layer[0].run.kernel == "layer");
 }
 
 TEST_CASE("the kernel filter drops cases that name another kernel") {
