@@ -68,16 +68,16 @@ TEST_CASE("caches have the published sizes, to the byte") {
 }
 
 TEST_CASE("a cache grows with length, batch and the bytes of its type") {
-  const Preset& p = preset("tiny-mla");  // L 24, Dr 8, Dn 16, Dv 12, H 4, 2 layers
+  const Preset& p = preset("tiny-mla");  // L 48, Dr 8, Dn 16, Dv 40, H 4, 2 layers
   const CacheBytes bytes =
       cache_bytes(p, CacheForm::model, {.length = 7, .batch = 3, .dtype = Dtype::fp32});
-  CHECK(bytes.token == 32 * 4);
-  CHECK(bytes.layer == 32 * 4 * 7 * 3);
-  CHECK(bytes.model == 32 * 4 * 7 * 3 * 2);
-  CHECK(cache_elements(p, CacheForm::expanded) == 4 * (16 + 8 + 12));
-  CHECK(cache_elements(p, CacheForm::mha) == 4 * (16 + 12));
-  CHECK(cache_elements(p, CacheForm::latent_without_rope) == 24);
-  CHECK(cache_bytes(p, CacheForm::fp8_latent, {.length = 1}).token == 24 + 4 + 2 * 8);
+  CHECK(bytes.token == 56 * 4);
+  CHECK(bytes.layer == 56 * 4 * 7 * 3);
+  CHECK(bytes.model == 56 * 4 * 7 * 3 * 2);
+  CHECK(cache_elements(p, CacheForm::expanded) == 4 * (16 + 8 + 40));
+  CHECK(cache_elements(p, CacheForm::mha) == 4 * (16 + 40));
+  CHECK(cache_elements(p, CacheForm::latent_without_rope) == 48);
+  CHECK(cache_bytes(p, CacheForm::fp8_latent, {.length = 1}).token == 48 + 4 + 2 * 8);
   CHECK(cache_elements(preset("tiny-gqa-6-2"), CacheForm::model) == 2 * 2 * 16);
   CHECK(cache_elements(preset("tiny-gqa-6-2"), CacheForm::expanded) == 2 * 6 * 16);
 }

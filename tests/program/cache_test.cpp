@@ -98,7 +98,7 @@ TEST_CASE("the list of presets says dimensions, whether verified, and the source
   CHECK_THAT(output, Catch::Contains("falcon-7b model MQA 32 4544 H 71 G 1 D 64 true litgpt\n"));
   CHECK_THAT(output, Catch::Contains("llama-1-7b model MHA 32 4096 H 32 G 32 D 128 false from"));
   CHECK_THAT(output,
-             Catch::Contains("tiny-mla standin MLA 2 64 H 4 Lq 32 L 24 Dn 16 Dr 8 Dv 12 -"));
+             Catch::Contains("tiny-mla standin MLA 2 64 H 4 Lq 32 L 48 Dn 16 Dr 8 Dv 40 -"));
   CHECK(std::count(output.begin(), output.end(), '\n') == 60);
 }
 
