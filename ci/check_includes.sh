@@ -18,8 +18,8 @@ for pair in 'cases:reference|cuda|golden|harness|tests' 'reference:cuda|golden|h
   forbid "${pair%%:*}" "#include \"(${pair#*:})/" "must not include ${pair#*:}"
 done
 forbid harness '#include "cuda/(kernels|tile|simt/[^ep])' \
-  'sees of cuda/ only kernel.h, simt/emulator.h and simt/probe.h'
-for package in 'Eigen/:reference' 'hdf5.h:golden' 'cuda_runtime:cuda/simt' 'catch2:tests'; do
+  'sees of cuda/ only kernel.h, multiplier.h, simt/emulator.h and simt/probe.h'
+for package in 'Eigen/:reference' 'hdf5.h:golden' 'cuda_runtime:cuda/simt' 'cublas:cuda/gpu' 'catch2:tests'; do
   for folder in cases reference cuda golden harness; do
     case "${package#*:}" in "$folder"*) continue ;; esac
     forbid "$folder" "#include <.*${package%%:*}" "must not use ${package%%:*} (it belongs to ${package#*:}/)"
