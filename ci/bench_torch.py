@@ -46,6 +46,11 @@ def parse_case(text):
     return problem
 
 
+def is_attention(row):
+    """Whether PyTorch has one call for the row: not for whole layers and products by weights."""
+    return not row["case"].startswith("gemm ") and " level=layer " not in row["case"]
+
+
 class Clock:
     """Seconds of single calls, by CUDA events or, on the CPU, by the host's clock."""
 
@@ -170,9 +175,10 @@ def main():
     if not arguments.file.exists():
         fail(3, f"{arguments.file} must exist, got nothing; run attest bench kernels --json")
     lines = [json.loads(line) for line in arguments.file.read_text().splitlines()]
-    rows = [row for row in lines if row["backend"] == ("gpu" if arguments.device == "cuda" else "emu")]
+    backend = "gpu" if arguments.device == "cuda" else "emu"
+    rows = [row for row in lines if row["backend"] == backend and is_attention(row)]
     if not rows:
-        fail(5, f"{arguments.file} must hold rows of this device's backend, got none")
+        fail(5, f"{arguments.file} must hold rows of attention on this device's backend, got none")
     if arguments.device == "cuda":
         if not torch.cuda.is_available():
             fail(3, f"PyTorch {torch.__version__} must see a GPU, got none")

@@ -74,6 +74,17 @@ def compare(records):
     }
 
 
+def against_cublaslt(bench):
+    """Our speed over cuBLASLt's, product by product: 1 is as fast, 0.5 half as fast. None where
+    nothing was compared; why not is in the rows."""
+    rows = [row for row in bench if row.get("ours_over_cublaslt") is not None]
+    ratios = [row["ours_over_cublaslt"] for row in rows]
+    if not ratios:
+        return None
+    return {"version": rows[0]["version"], "products": len(ratios), "least": min(ratios),
+            "median": statistics.median(ratios), "most": max(ratios)}
+
+
 def sanitizer_summaries(report):
     """The last summary line of each compute-sanitizer tool that ran, such as "ERROR SUMMARY: 0
     errors"."""
@@ -110,6 +121,7 @@ def main():
         "gate": dict(collections.Counter(r["verdict"] for r in records if is_on_gpu(r))),
         "against_emulated": compare(records),
         "sanitizer": sanitizer_summaries(report),
+        "against_cublaslt": against_cublaslt(bench),
         "bench": bench,
     }
     name = re.sub(r"[^a-z0-9]+", "-", record["gpu"]["name"].lower()).strip("-")

@@ -70,7 +70,7 @@ if [ -n "$pack" ]; then
       grep -oE "\($1_[0-9.]+\)" | tr -d '()' | sort -uV | tail -n 1
   }
   echo "gpu.sh: $pack ($(du -sh "$pack" | cut -f 1)) needs $(newest GLIBC), $(newest GLIBCXX)" \
-    "and $(uname -m)"
+    "and $(uname -m); bench gemm also looks for the machine's cuBLAS (ci/README.md)"
   exit 0
 fi
 
@@ -133,7 +133,7 @@ for tool in memcheck racecheck initcheck synccheck; do
     echo "gpu.sh: compute-sanitizer was not found: $tool skipped"
   fi
 done
-step bench "$attest" bench kernels --backend gpu --json "$work/bench.jsonl"
+step bench "$attest" bench kernels,gemm --backend gpu --json "$work/bench.jsonl"
 if python3 -c 'import torch' 2>/dev/null; then
   step torch python3 ci/bench_torch.py "$work/bench.jsonl"
 elif wanted torch; then

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "cases/case.h"
+
 namespace attest {
 
 /// Wall seconds of one call of `body`, one entry a repetition, ascending (Google Benchmark decides
@@ -23,16 +25,20 @@ void bench_judge();
 void bench_golden();
 void bench_gate(int jobs);
 
-struct KernelBenchOptions {
-  std::string backends = "emu";  ///< joined by commas
-  std::string match;             ///< regular expression that a case string must contain
-  std::string json;              ///< file that gets one line a row (ci/README.md); empty: none
+/// Which rows of the parts that have rows.
+struct BenchSelection {
+  std::vector<Backend> backends;  ///< each has a device
+  std::string match;              ///< regular expression that a case string must contain
 };
 
-/// Times kernels on the problems of bench_problems.h and returns the number of rows. Throws
-/// InfraError for a backend that has no device and for a file that cannot be written, before
-/// anything runs.
-std::size_t bench_kernels(const KernelBenchOptions&);
+class JsonRows;
+
+/// Times kernels on the problems of bench_problems.h; returns the number of rows.
+std::size_t bench_kernels(const BenchSelection&, JsonRows&);
+
+/// Times products by weights on the shapes of bench_problems.h, on a GPU beside cuBLASLt; returns
+/// the number of shapes.
+std::size_t bench_gemm(const BenchSelection&, JsonRows&);
 
 /// `label   figure   remark`, aligned.
 void print_row(const std::string& label, const std::string& figure, const std::string& remark);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <regex>
 #include <set>
 
 #include "cases/error.h"
@@ -38,15 +37,6 @@ std::vector<Case> read(const std::string& source) {
   return load_cases({std::filesystem::path(source)});
 }
 
-std::regex compile(const std::string& expression) {
-  try {
-    return std::regex(expression);
-  } catch (const std::regex_error& error) {
-    throw Error(
-        concat("match: must be a regular expression, got ", expression, " (", error.what(), ")"));
-  }
-}
-
 template <class T>
 bool contains(const std::vector<T>& values, const T& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
@@ -73,9 +63,18 @@ std::vector<std::string> candidates(const Case& c, const Selection& selection) {
 
 }  // namespace
 
+std::regex compile_match(const std::string& expression) {
+  try {
+    return std::regex(expression);
+  } catch (const std::regex_error& error) {
+    throw Error(
+        concat("match: must be a regular expression, got ", expression, " (", error.what(), ")"));
+  }
+}
+
 std::vector<Case> select(const Selection& selection) {
   const Shard shard = parse_shard(selection.shard);
-  const std::regex match = compile(selection.match);
+  const std::regex match = compile_match(selection.match);
   std::vector<std::string> sources = selection.sources;
   if (sources.empty()) sources.push_back(home() + "/ci/gate.list");
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ struct Selection {
 /// Reads the sources and applies overrides and filters. Cases keep their order; the result names
 /// each case once. Throws attest::Error for a bad source, expression or shard.
 std::vector<Case> select(const Selection&);
+
+/// The expression of --match. Throws attest::Error for a bad one.
+std::regex compile_match(const std::string& expression);
 
 /// One entry per case and kernel that is to run it. A case without a kernel gets every kernel that
 /// supports it (or, where none does, the first, so that the run reports why).

@@ -8,7 +8,9 @@
 #include "cuda/kernel.h"
 #include "harness/bench_problems.h"
 #include "harness/bench_roofline.h"
+#include "harness/bench_rows.h"
 #include "harness/inputs.h"
+#include "harness/layer_inputs.h"
 #include "harness/run_case.h"
 #include "tests/catch.h"
 
@@ -88,6 +90,49 @@ TEST_CASE("timed launches leave the outputs of a run and take time") {
     CHECK(seconds.size() == 5);
     CHECK(std::all_of(seconds.begin(), seconds.end(), [](double s) { return s > 0 && s < 60; }));
   }
+}
+
+TEST_CASE("timed layers leave the outputs of a run, their caches too") {
+  const std::string text = GENERATE(
+      "gqa B=2 Sq=1 Sk=33 H=4 G=2 D=24 dtype=bf16 level=layer E=40 rope=default | kernel=layer",
+      "mla B=1 Sq=9 Sk=20 H=2 G=2 D=24 Dv=40 dtype=fp16 level=layer E=72 L=48 form=absorbed Dr=8 "
+      "mask=causal | kernel=layer");
+  CAPTURE(text);
+  const Case c = parse_case(text);
+  const Kernel& kernel = find_kernel("layer", Backend::emu);
+  const TensorSet inputs = make_layer_inputs(c.problem);
+  TensorSet once = empty_layer_outputs(c.problem, inputs);
+  TensorSet timed = empty_layer_outputs(c.problem, inputs);
+  kernel.run(c.problem, c.run, inputs, once);
+  const LaunchTimes times = kernel.time(c.problem, c.run, inputs, timed, 0);
+  for (const Tensor& tensor : once) {
+    CAPTURE(tensor.name());
+    CHECK(tensor.sha256() == timed.at(tensor.name()).sha256());
+  }
+  CHECK(times.cold.size() == 5);
+}
+
+TEST_CASE("every product that is timed is one that the kernel takes, there once") {
+  const Backend backend = GENERATE(Backend::emu, Backend::gpu);
+  std::set<std::string> seen;
+  for (const GemmShape& shape : gemm_shapes(backend)) {
+    CAPTURE(print(shape));
+    CHECK(shape.M > 0);
+    CHECK((shape.N > 0 && shape.N % 8 == 0));
+    CHECK((shape.K > 0 && shape.K % 8 == 0));
+    CHECK(seen.insert(print(shape)).second);
+  }
+  CHECK(!seen.empty());
+}
+
+TEST_CASE("an output that somebody left out is no output to time") {
+  Tensor out("c", Dtype::bf16, "MN", {3, 5});
+  for (std::uint16_t& bits : out.as<std::uint16_t>()) bits = 0;
+  CHECK_NOTHROW(require_written(out, "a case"));
+  out.as<std::uint16_t>().back() = 0xffff;
+  CHECK_THROWS_WITH(require_written(out, "a case"),
+                    Catch::Contains("bench: c must be finite, got ") &&
+                        Catch::Contains("at element 14 of a case"));
 }
 
 TEST_CASE("a longer budget buys more launches, up to a limit") {

@@ -1,4 +1,4 @@
-// `attest bench kernels` and the GPU lane as a user meets them.
+// `attest bench kernels,gemm` and the GPU lane as a user meets them.
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -53,6 +53,40 @@ TEST_CASE("emulated kernels are timed into JSON lines whose numbers agree with e
   CHECK(rows == 1);
 }
 
+TEST_CASE("whole layers and products get rows in one file, with the work that they cannot avoid") {
+  const ScratchFile file;
+  const Result result =
+      bench("kernels,gemm --match 'gqa B=2 .*kernel=layer|gemm M=16 ' --json " + file.path);
+  CAPTURE(result.output);
+  REQUIRE(result.exit_code == 0);
+  std::ifstream lines(file.path);
+  std::vector<Json> rows;
+  for (std::string line; std::getline(lines, line);) rows.push_back(Json::parse(line));
+  REQUIRE(rows.size() == 2);
+  // Two tokens by w_qkv [1536, 1024] and w_o [1024, 1024]; 8 heads of 128 over 512 keys.
+  constexpr double kWeights = 1536.0 * 1024 + 1024.0 * 1024;
+  CHECK(rows[0].at("kernel") == "layer");
+  CHECK(rows[0].at("flops") == 2 * 2 * kWeights + 2.0 * 2 * 8 * (128 + 128) * 512);
+  CHECK(rows[0].at("bytes") == 2 * (kWeights + 2 * 2 * 1024 + 2.0 * 512 * 2 * (128 + 128)));
+  CHECK(rows[1].at("case") == "gemm M=16 N=1024 K=1024 dtype=bf16");
+  CHECK(rows[1].at("kernel") == "gemm");
+  CHECK(rows[1].at("backend") == "emu");
+  CHECK(rows[1].at("flops") == 2.0 * 16 * 1024 * 1024);
+  CHECK(rows[1].at("bytes") == 2.0 * (16 * 1024 + 1024 * 1024 + 16 * 1024));
+  CHECK(rows[1].at("mma") == 1024 / 8 * (1024 / 16));  // one tile of 16 rows
+  for (const Json& row : rows) {
+    const double work = row.at("mma").get<double>() * row.at("probe_seconds").get<double>();
+    CHECK(row.at("probe_ratio").get<double>() == Approx(row.at("seconds").get<double>() / work));
+  }
+}
+
+TEST_CASE("a benchmark of products says that none ran on a GPU, and why") {
+  const Result result = bench("gemm --match 'gemm M=1 '");
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(result.output, Catch::Matches("[^]*cublaslt beside it +not run +(no GPU|no build with "
+                                           "a CUDA toolkit|add --backend gpu)[^]*"));
+}
+
 TEST_CASE("a benchmark on a GPU that is not there is an infrastructure error") {
   if (bench("kernels --backend gpu --match 'no such case'").exit_code == 5) return;  // there is one
   const ScratchFile file;
@@ -66,6 +100,8 @@ TEST_CASE("a benchmark on a GPU that is not there is an infrastructure error") {
 TEST_CASE("a benchmark that is asked for nothing, for nonsense or for an unwritable file says so") {
   CHECK(bench("kernels --match 'no such case'").exit_code == 5);
   CHECK(bench("kernels --match '('").exit_code == 2);
+  CHECK(bench("gemm --match 'no such product'").exit_code == 5);
+  CHECK(bench("gemm --match '('").exit_code == 2);
   CHECK(bench("kernels --backend tpu").exit_code == 2);
   CHECK(bench("colour").exit_code == 2);
   const Result misplaced = bench("judge --json /dev/null");
