@@ -57,10 +57,12 @@ __device__ inline void append_row(const RopeAppendParams& p, const TokenRows& ro
 template <class T>
 __global__ void __launch_bounds__(32 * kWarps) rope_append_kernel(const RopeAppendParams p) {
   int count = 0;  // rows of a token
+#pragma unroll
   for (const TokenRows& rows : p.rows) count += rows_of_token(rows);
   const int n = static_cast<int>(blockIdx.x) * kWarps + warp_id();
   if (n >= p.B * p.Sq * count) return;
   int m = n % count;
+#pragma unroll
   for (const TokenRows& rows : p.rows) {
     if (m >= 0 && m < rows_of_token(rows)) append_row<T>(p, rows, n / count, m);
     m -= rows_of_token(rows);
