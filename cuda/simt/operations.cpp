@@ -46,9 +46,11 @@ struct Vote {
   std::uint32_t result;
 };
 
+/// One lane's part of `count` loads.
 struct LoadMatrix {
-  const void* row_s;
-  std::uint32_t* r;
+  unsigned count;
+  const void* const* row_s;
+  std::uint32_t (*r)[4];
   Place place;
   const void* pc;
 };
@@ -60,19 +62,19 @@ const LoadMatrix& load_of(void* const* arguments, unsigned lane) {
 /// Row i of matrix m is where lane 8 m + i points; lane l gets the two elements at row l / 4,
 /// columns 2 (l % 4) and the next (transposed: rows and columns exchanged) of each matrix.
 template <bool kTransposed>
-void load_matrices(void* const* arguments, std::uint32_t) {
+void load_four(void* const* arguments, unsigned n) {
   Block& block = *current_block;
   const unsigned warp = block.lane->warp;
   alignas(16) std::uint16_t element[4][8][8];
   for (unsigned l = 0; l < kWarpSize; ++l) {
     const LoadMatrix& load = load_of(arguments, l);
     const Lane& lane = block.lane_of(warp, l);
-    block.check_shared("ldmatrix", load.row_s, 16, 16, load.place, &lane);
-    block.watch(AccessKind::warp_read, lane, load.row_s, 16, load.pc);
-    std::memcpy(element[l / 8][l % 8], load.row_s, 16);
+    block.check_shared("ldmatrix", load.row_s[n], 16, 16, load.place, &lane);
+    block.watch(AccessKind::warp_read, lane, load.row_s[n], 16, load.pc);
+    std::memcpy(element[l / 8][l % 8], load.row_s[n], 16);
   }
   for (unsigned l = 0; l < kWarpSize; ++l) {
-    std::uint32_t* r = load_of(arguments, l).r;
+    std::uint32_t* r = load_of(arguments, l).r[n];
     const unsigned i = l / 4, j = 2 * (l % 4);
     for (unsigned m = 0; m < 4; ++m) {
       const std::uint32_t low = kTransposed ? element[m][j][i] : element[m][i][j];
@@ -80,6 +82,11 @@ void load_matrices(void* const* arguments, std::uint32_t) {
       r[m] = low | high << 16;
     }
   }
+}
+
+template <bool kTransposed>
+void load_matrices(void* const* arguments, std::uint32_t) {
+  for (unsigned n = 0; n < load_of(arguments, 0).count; ++n) load_four<kTransposed>(arguments, n);
 }
 
 template <MmaType kType>
@@ -139,8 +146,9 @@ void* dynamic_shared(std::size_t bytes, std::size_t alignment, Place place) {
   return current_block->shared();
 }
 
-void ldmatrix_x4(std::uint32_t (&r)[4], const void* row_s, bool transposed, Place place) {
-  LoadMatrix mine{row_s, r, place, __builtin_return_address(0)};
+void ldmatrix_x4(unsigned count, std::uint32_t (*r)[4], const void* const* row_s, bool transposed,
+                 Place place) {
+  LoadMatrix mine{count, row_s, r, place, __builtin_return_address(0)};
   if (transposed)
     current_block->collective("ldmatrix.trans", true, kFullMask, &mine, load_matrices<true>, place);
   else

@@ -27,7 +27,9 @@ void cp_async_16(void* dst_s, const void* src_g, bool in_range, Place);
 void cp_async_commit();
 void cp_async_wait(unsigned groups_left);
 
-void ldmatrix_x4(std::uint32_t (&r)[4], const void* row_s, bool transposed, Place);
+/// r[count][4], row_s[count].
+void ldmatrix_x4(unsigned count, std::uint32_t (*r)[4], const void* const* row_s, bool transposed,
+                 Place);
 
 enum class MmaType { bf16, half };
 

@@ -68,7 +68,7 @@ __device__ __forceinline__ void ldmatrix_x4(std::uint32_t (&r)[4], const void* r
                : "r"(shared_address(row_s))
                : "memory");
 #else
-  emulator::ldmatrix_x4(r, row_s, false, place);
+  emulator::ldmatrix_x4(1, &r, &row_s, false, place);
 #endif
 }
 
@@ -82,7 +82,32 @@ __device__ __forceinline__ void ldmatrix_x4_trans(std::uint32_t (&r)[4], const v
                : "r"(shared_address(row_s))
                : "memory");
 #else
-  emulator::ldmatrix_x4(r, row_s, true, place);
+  emulator::ldmatrix_x4(1, &r, &row_s, true, place);
+#endif
+}
+
+/// kCount of them, r[n] by row_s[n], one after another; the emulator's lanes meet once for all.
+template <int kCount>
+__device__ __forceinline__ void ldmatrix_x4(std::uint32_t (*r)[4],
+                                            const void* const (&row_s)[kCount],
+                                            [[maybe_unused]] Place place = Place::current()) {
+#if defined(__CUDACC__)
+#pragma unroll
+  for (int n = 0; n < kCount; ++n) ldmatrix_x4(r[n], row_s[n]);
+#else
+  emulator::ldmatrix_x4(kCount, r, row_s, false, place);
+#endif
+}
+
+template <int kCount>
+__device__ __forceinline__ void ldmatrix_x4_trans(std::uint32_t (*r)[4],
+                                                  const void* const (&row_s)[kCount],
+                                                  [[maybe_unused]] Place place = Place::current()) {
+#if defined(__CUDACC__)
+#pragma unroll
+  for (int n = 0; n < kCount; ++n) ldmatrix_x4_trans(r[n], row_s[n]);
+#else
+  emulator::ldmatrix_x4(kCount, r, row_s, true, place);
 #endif
 }
 

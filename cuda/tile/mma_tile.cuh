@@ -30,9 +30,10 @@ template <int kSteps, class T, int kRows, int kD>
 __device__ inline void load_query(std::uint32_t (&q_r)[kSteps][4], SharedTile<T, kRows, kD>& q_s,
                                   int first_row, int first_column = 0) {
   const int row = first_row + lane_id() % 16, chunk = first_column / 8 + lane_id() / 16;
+  const void* row_s[kSteps];
 #pragma unroll
-  for (int step = 0; step < kSteps; ++step)
-    simt::ldmatrix_x4(q_r[step], q_s.chunk(row, 2 * step + chunk));
+  for (int step = 0; step < kSteps; ++step) row_s[step] = q_s.chunk(row, 2 * step + chunk);
+  simt::ldmatrix_x4(q_r, row_s);
 }
 
 /// c_r += a w^T for the 8 kTiles rows of w_s that start at first_row, each a column of c, summed
@@ -48,9 +49,10 @@ __device__ inline void multiply_rows(float (&c_r)[kTiles][4], const std::uint32_
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
     std::uint32_t w_r[kTiles / 2][4];
+    const void* row_s[kTiles / 2];
 #pragma unroll
-    for (int j = 0; j < kTiles / 2; ++j)
-      simt::ldmatrix_x4(w_r[j], w_s.chunk(row + 16 * j, 2 * step + chunk));
+    for (int j = 0; j < kTiles / 2; ++j) row_s[j] = w_s.chunk(row + 16 * j, 2 * step + chunk);
+    simt::ldmatrix_x4(w_r, row_s);
     simt::mma<kTiles, T>(c_r, a_r[step], w_r[0]);
   }
 }
@@ -64,9 +66,10 @@ __device__ inline void multiply_columns(float (&c_r)[kTiles][4], const std::uint
   static_assert(kTiles % 2 == 0, "one ldmatrix fetches two tiles of columns");
   const int row = first_row + lane_id() % 16, chunk = first_column / 8 + lane_id() / 16;
   std::uint32_t w_r[kTiles / 2][4];
+  const void* row_s[kTiles / 2];
 #pragma unroll
-  for (int j = 0; j < kTiles / 2; ++j)
-    simt::ldmatrix_x4_trans(w_r[j], w_s.chunk(row, 2 * j + chunk));
+  for (int j = 0; j < kTiles / 2; ++j) row_s[j] = w_s.chunk(row, 2 * j + chunk);
+  simt::ldmatrix_x4_trans(w_r, row_s);
   simt::mma<kTiles, T>(c_r, a_r, w_r[0]);
 }
 

@@ -116,6 +116,7 @@ std::array<Word, 32> scattered_rows() {
 }  // namespace
 
 TEST_CASE("ldmatrix gives each thread two neighbours of a row of each matrix", "[simt]") {
+  const bool behind_another = GENERATE(false, true);
   const auto row = scattered_rows();
   Words expected(kLanes * 4);
   for (std::size_t m = 0; m < 4; ++m)
@@ -124,10 +125,11 @@ TEST_CASE("ldmatrix gives each thread two neighbours of a row of each matrix", "
         const Word first = 8 * row[8 * m + i] + static_cast<Word>(2 * p);
         expected[4 * static_cast<std::size_t>(kThread[i][p]) + m] = first | (first + 1) << 16;
       }
-  CHECK(ldmatrix(false, coded_rows(), row) == expected);
+  CHECK(ldmatrix(false, behind_another, coded_rows(), row) == expected);
 }
 
 TEST_CASE("ldmatrix.trans gives each thread two neighbours of a column", "[simt]") {
+  const bool behind_another = GENERATE(false, true);
   const auto row = scattered_rows();
   Words expected(kLanes * 4);
   for (std::size_t m = 0; m < 4; ++m)
@@ -137,12 +139,13 @@ TEST_CASE("ldmatrix.trans gives each thread two neighbours of a column", "[simt]
         const Word lower = 8 * row[8 * m + 2 * p + 1] + static_cast<Word>(j);
         expected[4 * static_cast<std::size_t>(kThread[j][p]) + m] = upper | lower << 16;
       }
-  CHECK(ldmatrix(true, coded_rows(), row) == expected);
+  CHECK(ldmatrix(true, behind_another, coded_rows(), row) == expected);
 }
 
 TEST_CASE("ldmatrix lets lanes share a row", "[simt]") {
+  const bool behind_another = GENERATE(false, true);
   const std::array<Word, 32> row{};  // all at row 0
-  const Words r = ldmatrix(false, coded_rows(), row);
+  const Words r = ldmatrix(false, behind_another, coded_rows(), row);
   for (std::size_t l = 0; l < 32; ++l)
     for (std::size_t m = 0; m < 4; ++m) {
       const Word first = static_cast<Word>(2 * (l % 4));

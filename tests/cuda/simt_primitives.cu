@@ -31,18 +31,19 @@ struct Matrices {
   alignas(16) std::uint16_t rows[kLanes][8];
 };
 
-__global__ void ldmatrix_kernel(bool transposed, const std::uint16_t* rows_g, const Word* row_g,
-                                Word* r_g) {
+__global__ void ldmatrix_kernel(bool transposed, bool behind_another, const std::uint16_t* rows_g,
+                                const Word* row_g, Word* r_g) {
   Matrices* s = simt::dynamic_shared<Matrices>();
   const unsigned lane = threadIdx.x;
   for (int c = 0; c < 8; ++c) s->rows[lane][c] = rows_g[8 * lane + c];
   __syncthreads();
-  Word r[4];
-  if (transposed)
-    simt::ldmatrix_x4_trans(r, s->rows[row_g[lane]]);
+  Word r[2][4];
+  const void* const row_s[2] = {s->rows[lane], s->rows[row_g[lane]]};
+  if (behind_another)
+    transposed ? simt::ldmatrix_x4_trans(r, row_s) : simt::ldmatrix_x4(r, row_s);
   else
-    simt::ldmatrix_x4(r, s->rows[row_g[lane]]);
-  for (int m = 0; m < 4; ++m) r_g[4 * lane + m] = r[m];
+    transposed ? simt::ldmatrix_x4_trans(r[1], row_s[1]) : simt::ldmatrix_x4(r[1], row_s[1]);
+  for (int m = 0; m < 4; ++m) r_g[4 * lane + m] = r[1][m];
 }
 
 template <class T, int kTiles>
@@ -169,14 +170,15 @@ std::vector<Out> map(Kernel kernel, std::vector<Out> out, const Input<In>&... in
 
 }  // namespace
 
-Words ldmatrix(bool transposed, const Halves& rows, const std::array<Word, 32>& row_of_lane) {
+Words ldmatrix(bool transposed, bool behind_another, const Halves& rows,
+               const std::array<Word, 32>& row_of_lane) {
   const Words row(row_of_lane.begin(), row_of_lane.end());
   Words r(kLanes * 4);
   const Input rows_g(rows);
   const Input row_g(row);
   Output r_g(r);
-  simt::launch(ldmatrix_kernel, warps(1, sizeof(Matrices)), transposed, rows_g.data(), row_g.data(),
-               r_g.data());
+  simt::launch(ldmatrix_kernel, warps(1, sizeof(Matrices)), transposed, behind_another,
+               rows_g.data(), row_g.data(), r_g.data());
   r_g.copy_back();
   return r;
 }

@@ -16,7 +16,8 @@ using Halves = std::vector<std::uint16_t>;
 using Floats = std::vector<float>;
 
 /// r [32 lanes, 4]; rows [32, 8 elements], of which lane l points at rows[row_of_lane[l]].
-Words ldmatrix(bool transposed, const Halves& rows,
+/// behind_another: as the second of two that are asked for at once.
+Words ldmatrix(bool transposed, bool behind_another, const Halves& rows,
                const std::array<std::uint32_t, 32>& row_of_lane);
 
 /// d += a b: a [trials, 32 lanes, 4], b [trials, 32, tiles, 2], d [trials, 32, tiles, 4], in
