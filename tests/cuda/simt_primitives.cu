@@ -37,7 +37,7 @@ __global__ void ldmatrix_kernel(bool transposed, bool behind_another, const std:
   const unsigned lane = threadIdx.x;
   for (int c = 0; c < 8; ++c) s->rows[lane][c] = rows_g[8 * lane + c];
   __syncthreads();
-  Word r[2][4];
+  Word r[2][4] = {};  // not what an earlier launch left on the stack
   const void* const row_s[2] = {s->rows[lane], s->rows[row_g[lane]]};
   if (behind_another)
     transposed ? simt::ldmatrix_x4_trans(r, row_s) : simt::ldmatrix_x4(r, row_s);
