@@ -17,8 +17,8 @@ constexpr std::string_view kKernels[] = {
 };
 
 constexpr std::string_view kProblemKeys =
-    "B Sq Sk H G D Dv dtype level E L Lq tp norm bias gate eps form Dn Dr rope lens page mask fill "
-    "seed";
+    "B Sq Sk H G D Dv dtype level E L Lq tp norm bias gate eps form Dn Dr rope lens page mask "
+    "scale softcap fill seed";
 constexpr std::string_view kRunKeys = "kernel backend splits schedule";
 
 std::string_view trim(std::string_view text) {
@@ -194,6 +194,10 @@ void set_key(Case& c, std::string_view where, std::string_view key, std::string_
     c.problem.layer.gate = parse_integer(where, key, value, 0, 1) == 1;
   } else if (key == "eps") {
     c.problem.layer.eps = parse_number(where, key, value);
+  } else if (key == "scale") {
+    c.problem.scale = parse_number(where, key, value);
+  } else if (key == "softcap") {
+    c.problem.softcap = parse_number(where, key, value);
   } else if (key == "lens") {
     c.problem.lens = parse_lens(where, value);
   } else if (key == "rope") {

@@ -34,6 +34,7 @@ struct Descriptor {
   Index block_k;             ///< keys per step of the running maximum
   Index splits;              ///< parts of the keys whose partial results are merged (1: no merge)
   Dtype o_type;              ///< type of o as stored; lse is fp32
+  double u_tanh = 0x1p-22;   ///< relative error of tanh, where scores are capped (CUDA: 2 ulp)
   LayerRounding layer = {};  ///< of level=layer
 };
 

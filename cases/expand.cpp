@@ -141,6 +141,8 @@ std::string value_of(const Case& c, std::string_view key) {
   if (key == "bias") return std::string(name(p.layer.bias));
   if (key == "gate") return p.layer.gate ? "1" : "0";
   if (key == "eps") return shortest(p.layer.eps);
+  if (key == "scale") return shortest(p.scale);
+  if (key == "softcap") return shortest(p.softcap);
   if (key == "lens") return p.lens.empty() ? "all" : print_lens(p.lens);
   if (key == "mask") return std::string(name(p.mask));
   if (key == "fill") return std::string(name(p.fill));

@@ -1,5 +1,7 @@
 #include "cases/preset_layer.h"
 
+#include <cmath>
+
 #include "cases/error.h"
 
 namespace attest {
@@ -18,8 +20,6 @@ Variant variant_of(const Preset& preset) {
 std::string missing_in_layer(const Preset& preset) {
   if (preset.window.size > 0) return "a window";
   if (preset.sinks) return "sinks";
-  if (preset.softcap > 0) return "softcap";
-  if (!preset.is_mla() && preset.scale_width != preset.D) return "a scale that is not 1/sqrt(D)";
   if (preset.positions == Preset::Positions::relative_bias) return "a bias by distance";
   if (preset.o_bias && !preset.qkv_bias) return "a bias of the output projection alone";
   if (preset.D != preset.Dv && !preset.is_mla()) return "values of another width than keys";
@@ -51,9 +51,12 @@ Problem layer_of(const Preset& preset, const LayerExtent& extent) {
     p.Dn = preset.Dn;
     p.Dr = preset.Dr;
   } else {
+    if (preset.scale_width != preset.D)
+      p.scale = 1 / std::sqrt(static_cast<double>(preset.scale_width));
     p.layer.norm = preset.qk_norm ? Norm::rms : Norm::none;
     p.layer.bias = preset.o_bias ? Bias::all : preset.qkv_bias ? Bias::qkv : Bias::none;
   }
+  p.softcap = preset.softcap;
   validate(p);
   return p;
 }

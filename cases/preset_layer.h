@@ -11,7 +11,7 @@ struct LayerExtent {
   Dtype dtype = Dtype::bf16;
 };
 
-/// Empty, or what the preset has and a layer has not: "sinks", "softcap", "a window" and the like.
+/// Empty, or what the preset has and a layer has not: "sinks", "a window" and the like.
 std::string missing_in_layer(const Preset&);
 
 /// One layer of a preset at its own dimensions, causal where the preset is. MLA is absorbed for up

@@ -5,6 +5,7 @@
 
 #include "cases/case.h"
 #include "cases/error.h"
+#include "cases/number.h"
 #include "cases/sha256.h"
 
 namespace attest {
@@ -20,6 +21,7 @@ constexpr std::string_view kVariants[] = {
 };
 
 constexpr Index kMaxDim = Index{1} << 24;
+constexpr double kMaxFactor = 1e4;  // of scores
 constexpr Index kMaxElements = Index{1} << 31;
 
 void check_dim(std::string_view key, Index value, Index low) {
@@ -144,6 +146,9 @@ void validate(const Problem& p) {
   ATTEST_CHECK(p.variant != Variant::mqa || p.G == 1, "problem: mqa needs G = 1, got G=", p.G,
                "; use gqa for several key/value heads");
   ATTEST_CHECK(p.dtype != Dtype::int32, "problem: dtype must be a floating-point type, got int32");
+  for (const auto& [key, value] : {std::pair{"scale", p.scale}, {"softcap", p.softcap}})
+    ATTEST_CHECK(value >= 0 && value <= kMaxFactor, "problem: ", key, " must lie in [0, ",
+                 kMaxFactor, "], got ", key, "=", shortest(value));
   check_lens(p);
   check_mla(p);
   check_dim("page", p.page, 0);
@@ -173,6 +178,8 @@ std::string print(const Problem& p) {
   if (!p.lens.empty()) text += concat(" lens=", print_lens(p.lens));
   if (p.page != defaults.page) text += concat(" page=", p.page);
   if (p.mask != defaults.mask) text += concat(" mask=", name(p.mask));
+  if (p.scale != defaults.scale) text += concat(" scale=", shortest(p.scale));
+  if (p.softcap != defaults.softcap) text += concat(" softcap=", shortest(p.softcap));
   if (p.fill != defaults.fill) text += concat(" fill=", name(p.fill));
   if (p.seed != defaults.seed) text += concat(" seed=", p.seed);
   return text;

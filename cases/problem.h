@@ -72,6 +72,8 @@ struct Problem {
   std::vector<Index> lens;  ///< keys that each batch entry has, of Sk slots; empty: Sk
   Index page = 0;           ///< keys a page, where k and v lie in pages; 0: they do not
   Mask mask = Mask::none;
+  double scale = 0;    ///< multiplies q k^T; 0: what follows from the widths and rope
+  double softcap = 0;  ///< scores become softcap * tanh(score / softcap), before the mask; 0: no
   Fill fill = Fill::normal;
   std::uint64_t seed = 0;
 

@@ -116,6 +116,7 @@ Json json_of(const Descriptor& d) {
           {"block_k", d.block_k},
           {"splits", d.splits},
           {"o_type", name(d.o_type)},
+          {"u_tanh", d.u_tanh},
           {"layer", json_of(d.layer)}};
 }
 
@@ -133,6 +134,7 @@ Descriptor descriptor_of(const Json& json) {
           .block_k = json.at("block_k"),
           .splits = json.at("splits"),
           .o_type = parse_dtype(json.at("o_type").get<std::string>()),
+          .u_tanh = json.at("u_tanh"),
           .layer = layer_rounding_of(json.at("layer"))};
 }
 

@@ -38,10 +38,13 @@ struct Exponent {
   double growth, spread;            // (e^x - 1) / x at the largest eta; e^mean
 
   /// accumulated: relative error of the sum q k.
-  Exponent(double accumulated, const Descriptor& d, const RowConditioning& row, double T)
+  /// capped: relative error of a score that the cap adds.
+  Exponent(double accumulated, double capped, const Descriptor& d, const RowConditioning& row,
+           double T)
       : eta_a(accumulated),
-        eta_gap(4 * d.u_a),
-        eta_rest(2 * d.u_a * std::abs(row.row_max) + d.u_exp + T * (d.u_exp + 3 * d.u_a)),
+        eta_gap(4 * d.u_a + capped),
+        eta_rest((2 * d.u_a + capped) * std::abs(row.row_max) + d.u_exp +
+                 T * (d.u_exp + 3 * d.u_a)),
         mean(eta_a * row.mean_a + eta_gap * row.mean_gap + eta_rest),
         largest(eta_a * row.max_a + eta_gap * row.max_gap + eta_rest),
         growth(largest > 0 ? std::min(std::expm1(largest) / largest, kHuge) : 1),
@@ -84,8 +87,9 @@ double of_divisor(double x) { return x < 1 ? x / (1 - x) : kHuge; }
 RowModel model(const Problem& p, const Descriptor& d, const RowConditioning& row) {
   const double T = most_rescales(p, d, row), raises = std::min(T, row.max_raises);
   const double typical_T = d.splits == 1 ? raises : T;
-  RowModel c{.hard = {gamma(d.depth_qk, d.u_acc), d, row, T},
-             .stat = {gamma(d.chain_qk, d.u_acc), d, row, typical_T}};
+  const double capped = p.softcap > 0 ? d.u_tanh + 2 * d.u_a : 0;
+  RowModel c{.hard = {gamma(d.depth_qk, d.u_acc), capped, d, row, T},
+             .stat = {gamma(d.chain_qk, d.u_acc), capped, d, row, typical_T}};
   set_p(c, d, row);
 
   const auto splits = static_cast<double>(d.splits);

@@ -1,9 +1,12 @@
 // Grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245, section 2.2): H / G neighbouring
 // query heads share one key/value head.
 //
-//   s[i,j]     = scale sum_d q[b,i,h,d] k[b,j,g,d]      g = h / (H / G), scale = 1 / sqrt(D)
+//   s[i,j]     = scale sum_d q[b,i,h,d] k[b,j,g,d]      g = h / (H / G)
+//   s[i,j]     = capped, where there is a softcap (softmax.h)
 //   p[i,:]     = softmax of s[i,:] over the keys that query i sees, lse[b,h,i] beside it
 //   o[b,i,h,:] = sum_j p[i,j] v[b,j,g,:]
+//
+// scale = 1 / sqrt(D), or as given.
 //
 // q [B,Sq,H,D]  k [B,Sk,G,D]  v [B,Sk,G,Dv]  ->  o [B,Sq,H,Dv]  lse [B,H,Sq], nats
 #include "reference/conditioning.h"
@@ -32,7 +35,8 @@ void gqa(const Task& t) {
         MatrixRef s = scratch.s(rows), p = scratch.p(rows);  // [rows, keys]
         MatrixMap o = elements_of(t.o, t, rows);             // [rows, Dv]
 
-        s.noalias() = t.scale * q_bh * k_bg.transpose();     // scores
+        s.noalias() = t.scale * q_bh * k_bg.transpose();  // scores
+        cap(t.softcap, s);
         softmax(s, rows, p, row_values_of(t.lse, t, rows));  // probabilities
         o.noalias() = p * v_bg;                              // weighted mean of the values
 

@@ -1,7 +1,8 @@
 // Multi-head attention (Vaswani et al. 2017, arXiv:1706.03762, sections 3.2.1 and 3.2.2): every
 // query head has a key/value head of its own, G = H.
 //
-//   s[i,j]     = scale sum_d q[b,i,h,d] k[b,j,h,d]      scale = 1 / sqrt(D)
+//   s[i,j]     = scale sum_d q[b,i,h,d] k[b,j,h,d]      scale = 1 / sqrt(D), or as given
+//   s[i,j]     = capped, where there is a softcap (softmax.h)
 //   p[i,:]     = softmax of s[i,:] over the keys that query i sees, lse[b,h,i] beside it
 //   o[b,i,h,:] = sum_j p[i,j] v[b,j,h,:]
 //
@@ -30,7 +31,8 @@ void mha(const Task& t) {
         MatrixRef s = scratch.s(rows), p = scratch.p(rows);  // [rows, keys]
         MatrixMap o = elements_of(t.o, t, rows);             // [rows, Dv]
 
-        s.noalias() = t.scale * q_bh * k_bh.transpose();     // scores
+        s.noalias() = t.scale * q_bh * k_bh.transpose();  // scores
+        cap(t.softcap, s);
         softmax(s, rows, p, row_values_of(t.lse, t, rows));  // probabilities
         o.noalias() = p * v_bh;                              // weighted mean of the values
 

@@ -1,7 +1,8 @@
 // Multi-query attention (Shazeer 2019, arXiv:1911.02150, section 3): all query heads share the one
 // key/value head, G = 1.
 //
-//   s[i,j]     = scale sum_d q[b,i,h,d] k[b,j,d]      scale = 1 / sqrt(D)
+//   s[i,j]     = scale sum_d q[b,i,h,d] k[b,j,d]      scale = 1 / sqrt(D), or as given
+//   s[i,j]     = capped, where there is a softcap (softmax.h)
 //   p[i,:]     = softmax of s[i,:] over the keys that query i sees, lse[b,h,i] beside it
 //   o[b,i,h,:] = sum_j p[i,j] v[b,j,:]
 //
@@ -31,7 +32,8 @@ void mqa(const Task& t) {
         MatrixRef s = scratch.s(rows), p = scratch.p(rows);     // [rows, keys]
         MatrixMap o = elements_of(t.o, t, rows);                // [rows, Dv]
 
-        s.noalias() = t.scale * q_bh * k_b.transpose();      // scores
+        s.noalias() = t.scale * q_bh * k_b.transpose();  // scores
+        cap(t.softcap, s);
         softmax(s, rows, p, row_values_of(t.lse, t, rows));  // probabilities
         o.noalias() = p * v_b;                               // weighted mean of the values
 

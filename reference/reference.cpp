@@ -98,6 +98,7 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
             .Dr = n.Dr,
             .mask = n.mask,
             .scale = softmax_scale(n),
+            .softcap = n.softcap,
             .lens = lens.data(),
             .q = &q,
             .k = &k,
@@ -146,6 +147,7 @@ void linear(std::string_view name, const Linear& task) {
 }
 
 double softmax_scale(const Problem& p) {
+  if (p.scale > 0) return p.scale;
   if (p.variant != Variant::mla) return 1 / std::sqrt(static_cast<double>(p.D));
   return mla_scale_factor(p.rope) / std::sqrt(static_cast<double>(p.Dn + p.Dr));
 }

@@ -31,8 +31,9 @@ Truth attend(const Problem&, const TensorView& q, const TensorView& k, const Ten
 /// latent_cache) by block_table first. seqlens_k, where it is there, must hold the problem's lens.
 Truth attend(const Problem&, const TensorSet& inputs, Emit);
 
-/// Multiplies q k^T: 1 / sqrt(D). MLA: mla_scale_factor(rope) / sqrt(Dn + Dr) (rope.h) in both
-/// forms, also where absorbed queries and keys are wider.
+/// Multiplies q k^T: the problem's scale, if it has one. Else 1 / sqrt(D). MLA:
+/// mla_scale_factor(rope) / sqrt(Dn + Dr) (rope.h) in both forms, also where absorbed queries and
+/// keys are wider.
 double softmax_scale(const Problem&);
 
 /// The instruction set that attend() uses: "x86-64", "x86-64-v3" (AVX2, FMA), "x86-64-v4"

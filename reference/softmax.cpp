@@ -26,6 +26,12 @@ void exp_shifted(const double* x, double shift, Index count, double* p) {
   }
 }
 
+void cap(double softcap, MatrixRef s) {
+  if (softcap == 0) return;
+  for (Index i = 0; i < s.rows(); ++i)
+    for (Index j = 0; j < s.cols(); ++j) s(i, j) = softcap * std::tanh(s(i, j) / softcap);
+}
+
 void softmax(const ConstMatrixRef& s, Rows& rows, MatrixRef p, double* lse) {
   for (Index i = 0; i < rows.count; ++i) {
     const Index seen = rows.seen[i];

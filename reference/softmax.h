@@ -4,6 +4,13 @@
 
 namespace attest::reference::ATTEST_ISA {
 
+/// Keeps scores within (-softcap, softcap), as Gemma 2 does (arXiv:2408.00118, section 2):
+///
+///   s[i,j] = softcap tanh(s[i,j] / softcap)      of all keys, before any mask
+///
+/// A softcap of 0 leaves them as they are.
+void cap(double softcap, MatrixRef s);
+
 /// Softmax of whole rows over the keys that each of them sees.
 ///
 ///   m[i]   = max_j s[i,j]

@@ -19,6 +19,7 @@ struct Task {
   Index Dn, Dr;  // of mla
   Mask mask;
   double scale;
+  double softcap;       // 0: none
   const Index* lens;    // [B]  keys that each batch entry has
   const TensorView* q;  // [B, Sq, H, D]
   const TensorView* k;  // [B, Sk, G, D]   rows from lens[b] on are not read

@@ -98,6 +98,7 @@ std::string check_attention(const Problem& p) {
 }
 
 double softmax_scale(const Problem& p) {
+  if (p.scale > 0) return p.scale;
   if (p.variant != Variant::mla) return 1.0 / std::sqrt(static_cast<double>(p.D));
   // 1 without YaRN: nothing else has an mscale_all_dim.
   const double mscale = 0.1 * p.rope.mscale_all_dim * std::log(p.rope.factor) + 1;
@@ -128,7 +129,9 @@ AttentionParams contiguous_params(const Problem& p) {
   params.Dv = static_cast<int>(p.Dv);
   params.causal = p.mask != Mask::none;
   params.bottom_right = p.mask == Mask::causal;
-  params.scale_log2 = static_cast<float>(softmax_scale(p) * std::numbers::log2e);
+  const double scale = softmax_scale(p), factor = p.softcap > 0 ? p.softcap : scale;
+  params.scale_log2 = static_cast<float>(factor * std::numbers::log2e);
+  params.cap_scale = p.softcap > 0 ? static_cast<float>(scale / p.softcap) : 0.0f;
   return params;
 }
 

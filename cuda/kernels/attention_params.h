@@ -35,6 +35,8 @@ struct AttentionParams {
   int B, Sq, Sk, H, G, D, Dv;
   bool causal, bottom_right;
   float scale_log2;  ///< softmax scale times log2(e), positive: exp(scale x) = exp2(scale_log2 x)
+  float cap_scale;  ///< where scores are capped: x becomes tanh(cap_scale x), and scale_log2 is the
+                    ///< cap times log2(e); else 0
 };
 
 constexpr int kBlockK = 64;  ///< keys of one tile of prefill and decode
@@ -62,8 +64,9 @@ std::string check_rows(const Problem&, Index max_D, Index max_Dv);
 /// The same for the kernels that are given k and v and have a Capacity.
 std::string check_attention(const Problem&);
 
-/// What multiplies q k^T: 1 / sqrt(D). MLA scales by the width of a head before absorption, and by
-/// the share of YaRN's temperature that its rotary part does not carry, in either form:
+/// What multiplies q k^T: the problem's scale or, where it has none, 1 / sqrt(D). MLA scales by the
+/// width of a head before absorption, and by the share of YaRN's temperature that its rotary part
+/// does not carry, in either form:
 ///     (1 + 0.1 mscale_all_dim ln(factor))^2 / sqrt(Dn + Dr)     (DeepSeek-V2; YaRN: factor > 1)
 double softmax_scale(const Problem&);
 

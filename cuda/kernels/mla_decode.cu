@@ -116,6 +116,7 @@ __device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTil
     float s_r[kKeyTiles][4];
     score(s_r, q_r, stage_of(smem, n), 0, score_column);
     sum_over_warps(s_r, smem.partial);
+    cap_scores(s_r, group.p.cap_scale);
     if (tile >= tiles.unmasked) mask_scores(s_r, tile * kBlockKeys, visible);
     softmax_step(s_r, result, group.p.scale_log2);
     accumulate(result.o, s_r, stage_of(smem, n), 0, value_column);

@@ -7,7 +7,7 @@
 //               \______/
 //               two stages in shared memory: while one is used, cp.async fills the other
 //
-//   per tile:   1 wait for it   2 start the next   3 s = q k^T   4 mask   5 softmax   6 o += p v
+//   per tile:   1 wait   2 start the next   3 s = q k^T   4 cap, mask   5 softmax   6 o += p v
 
 #include "cuda/tile/head_group.cuh"
 #include "cuda/tile/mma_tile.cuh"
@@ -69,6 +69,7 @@ __device__ inline RowResult<kDv> attend(SharedTile<T, kRows, kD>& q_s,
 
     float s_r[kKeys / 8][4];
     score(s_r, q_r, stages_s.k[tile % 2], share.first_key);
+    cap_scores(s_r, group.p.cap_scale);
     if (tile >= tiles.unmasked) mask_scores(s_r, tile * kBlockK + share.first_key, share.visible);
     softmax_step(s_r, result, group.p.scale_log2);
     accumulate(result.o, s_r, stages_s.v[tile % 2], share.first_key);

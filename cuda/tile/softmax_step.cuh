@@ -14,7 +14,7 @@ namespace {
 template <int kDv>
 struct RowResult {
   float o[kDv / 8][4];  ///< sum of p v, not normalized
-  float m[2];           ///< running maximum of q k; -inf: no key seen
+  float m[2];           ///< running maximum of q k, capped where it is; -inf: no key seen
   float l[2];           ///< sum of p over this lane's columns; over the row after sum_rows()
 
   __device__ static RowResult empty() {
@@ -30,6 +30,16 @@ struct RowResult {
     return result;
   }
 };
+
+/// q k becomes tanh(cap_scale q k), unless cap_scale is 0: the scores are not capped.
+template <int kTiles>
+__device__ inline void cap_scores(float (&s_r)[kTiles][4], float cap_scale) {
+  if (cap_scale == 0.0f) return;
+#pragma unroll
+  for (int j = 0; j < kTiles; ++j)
+#pragma unroll
+    for (int e = 0; e < 4; ++e) s_r[j][e] = tanhf(cap_scale * s_r[j][e]);
+}
 
 /// Scores of keys that a row does not see become -inf. first_key: key of column 0; visible: number
 /// of keys that the lane's two rows see.
