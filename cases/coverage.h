@@ -17,13 +17,15 @@ struct Combination {
   bool operator==(const Combination&) const = default;
 };
 
-/// What rows cover of a space, for combinations of `strength` axes (2: pairs).
+/// What rows cover of a space, for combinations of `strength` axes (2: pairs, 3: triples).
 struct CoverageReport {
   std::size_t combinations = 0;      ///< of values of `strength` axes, over all choices of axes
   std::size_t feasible = 0;          ///< that occur in some valid row: covered + missing
   std::size_t covered = 0;           ///< that occur in a given row
   std::vector<Combination> missing;  ///< feasible and not covered
   std::vector<Assignment> invalid;   ///< given rows that break a constraint; they cover nothing
+
+  std::size_t infeasible() const { return combinations - feasible; }  ///< excluded everywhere
 };
 
 /// Judges rows from the space alone, whatever made them. Feasibility of what no row covers is

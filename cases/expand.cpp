@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <set>
 
+#include "cases/covering.h"
 #include "cases/error.h"
 #include "cases/matrix.h"
 #include "cases/number.h"
-#include "cases/pairwise.h"
 
 namespace attest {
 namespace {
@@ -185,8 +185,9 @@ Space space_of(const Block& block) {
 
 std::vector<Case> cases(const Block& block) {
   const Space space = space_of(block);
-  const std::vector<Assignment> rows =
-      block.coverage == Coverage::product ? product(space) : pairwise(space);
+  const std::vector<Assignment> rows = block.coverage == Coverage::product    ? product(space)
+                                       : block.coverage == Coverage::pairwise ? pairwise(space)
+                                                                              : triplewise(space);
   check_values_occur(block, rows);
   std::vector<Case> result;
   for (const Assignment& row : rows) {
@@ -198,7 +199,7 @@ std::vector<Case> cases(const Block& block) {
                          print(result.back()), " (", error.what(), "); exclude it"));
     }
   }
-  ATTEST_CHECK(std::ssize(result) == block.expect, block.expect_where,
+  ATTEST_CHECK(block.expect == 0 || std::ssize(result) == block.expect, block.expect_where,
                ": expect must be the number of ", "cases, declared ", block.expect, ", got ",
                result.size(), "; correct expect if the change is meant");
   return result;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <unordered_set>
 
@@ -35,34 +36,76 @@ std::string content_of(std::string line) {
   return line.erase(0, std::min(line.find_first_not_of(" \t"), line.size()));
 }
 
+constexpr std::string_view kCoverageOption = " coverage=";
 constexpr int kMaxNesting = 4;  // lists within lists
 
-std::vector<Case> load_list(const std::filesystem::path& path, int nesting = 0) {
+/// What the files hold, in order: a block, or the case of a line.
+struct Visitor {
+  std::function<void(const Block&)> block;
+  std::function<void(const Case&)> line;
+};
+
+void visit_matrix(const std::filesystem::path& path, Coverage least, const Visitor& visitor) {
+  for (Block block : load_matrix(path).blocks) {
+    if (block.coverage < least) {
+      block.coverage = least;
+      block.expect = 0;
+    }
+    visitor.block(block);
+  }
+}
+
+/// A line of a list: a file, or else a case.
+struct Line {
+  std::string file = {};
+  Coverage least = Coverage::pairwise;
+  Case which = {};
+};
+
+Line parse_line(const std::string& content) {
+  const std::size_t option = content.find(kCoverageOption);
+  const std::string file = content_of(content.substr(0, option));
+  if (!file.ends_with(".yaml") && !file.ends_with(".list")) return {.which = parse_case(content)};
+  if (option == std::string::npos) return {.file = file};
+  return {.file = file, .least = parse_coverage(content.substr(option + kCoverageOption.size()))};
+}
+
+void visit_list(const std::filesystem::path& path, Coverage least, const Visitor& visitor,
+                int nesting = 0) {
   ATTEST_CHECK(nesting <= kMaxNesting, "cases: lists must nest at most ", kMaxNesting,
                " deep, got more at ", path.string(), "; does a list name itself?");
-  std::vector<Case> result;
-  std::istringstream lines(read(path));
-  std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
-    const std::string content = content_of(line);
+  std::istringstream text(read(path));
+  std::string content;
+  for (int number = 1; std::getline(text, content); ++number) {
+    content = content_of(content);
     if (content.empty()) continue;
-    if (content.ends_with(".yaml")) {
-      append(result, cases(load_matrix((path.parent_path() / content).lexically_normal())));
-      continue;
-    }
-    if (content.ends_with(".list")) {
-      append(result, load_list((path.parent_path() / content).lexically_normal(), nesting + 1));
-      continue;
-    }
+    Line line;
     try {
-      result.push_back(parse_case(content));
+      line = parse_line(content);
     } catch (const Error& error) {
       throw Error(concat(path.string(), ':', number,
                          ": a line must be a .yaml or .list file or a case string, got ", content,
                          " (", error.what(), ")"));
     }
+    const auto file = (path.parent_path() / line.file).lexically_normal();
+    if (line.file.empty())
+      visitor.line(line.which);
+    else if (line.file.ends_with(".list"))
+      visit_list(file, std::max(least, line.least), visitor, nesting + 1);
+    else
+      visit_matrix(file, std::max(least, line.least), visitor);
   }
-  return result;
+}
+
+void visit(const std::vector<std::filesystem::path>& paths, const Visitor& visitor) {
+  for (const std::filesystem::path& path : paths) {
+    ATTEST_CHECK(path.extension() == ".yaml" || path.extension() == ".list",
+                 "cases: a case file must end in .yaml or .list, got ", path.string());
+    if (path.extension() == ".list")
+      visit_list(path, Coverage::pairwise, visitor);
+    else
+      visit_matrix(path, Coverage::pairwise, visitor);
+  }
 }
 
 }  // namespace
@@ -79,12 +122,16 @@ std::vector<Case> cases(const Matrix& matrix) {
 
 std::vector<Case> load_cases(const std::vector<std::filesystem::path>& paths) {
   std::vector<Case> all;
-  for (const std::filesystem::path& path : paths) {
-    ATTEST_CHECK(path.extension() == ".yaml" || path.extension() == ".list",
-                 "cases: a case file must end in .yaml or .list, got ", path.string());
-    append(all, path.extension() == ".list" ? load_list(path) : cases(load_matrix(path)));
-  }
+  visit(paths, {.block = [&](const Block& block) { append(all, cases(block)); },
+                .line = [&](const Case& c) { all.push_back(c); }});
   return unique(std::move(all));
+}
+
+std::vector<Block> load_blocks(const std::vector<std::filesystem::path>& paths) {
+  std::vector<Block> blocks;
+  visit(paths, {.block = [&](const Block& block) { blocks.push_back(block); },
+                .line = [](const Case&) {}});
+  return blocks;
 }
 
 }  // namespace attest

@@ -1,6 +1,7 @@
 #include "cases/matrix.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <set>
 #include <utility>
@@ -17,6 +18,7 @@ constexpr std::string_view kNumberKeys =
     " B Sq Sk H G R D Dv Dn Dr E L Lq tp gate page seed splits schedule ";
 constexpr std::string_view kWordKeys =
     " dtype level norm bias eps form rope lens mask scale softcap fill kernel ";
+constexpr std::array<std::string_view, 3> kCoverages = {"pairwise", "triplewise", "product"};
 const std::set<std::string> kDerivedKeys = {"H", "G", "R", "Dv", "Dn"};
 
 bool is_number_key(std::string_view key) {
@@ -153,13 +155,6 @@ void parse_exclude(const YamlNode& node, std::vector<Exclusion>& exclude) {
   }
 }
 
-Coverage parse_coverage(const YamlNode& node) {
-  const std::string text = scalar(node, "coverage");
-  ATTEST_CHECK(text == "product" || text == "pairwise", node.where,
-               ": coverage must be product or pairwise, got ", text);
-  return text == "product" ? Coverage::product : Coverage::pairwise;
-}
-
 /// What a map says of a block, on top of what `block` says already.
 Block parse_block(const YamlNode& node, Block block, std::string_view also_known) {
   node.require(Kind::map, "a block");
@@ -175,7 +170,8 @@ Block parse_block(const YamlNode& node, Block block, std::string_view also_known
     } else if (key == "exclude") {
       parse_exclude(value, block.exclude);
     } else if (key == "coverage") {
-      block.coverage = parse_coverage(value);
+      const std::string text = scalar(value, key);
+      block.coverage = at_position(value.where, [&] { return parse_coverage(text); });
     } else if (key == "expect") {
       block.expect = parse_integer(value.where, key, scalar(value, key), 1, Index{1} << 20);
       block.expect_where = value.where;
@@ -223,6 +219,15 @@ void check_complete(const YamlNode& root, const YamlNode& node, const Block& blo
 }
 
 }  // namespace
+
+std::string_view name(Coverage coverage) { return kCoverages[static_cast<std::size_t>(coverage)]; }
+
+Coverage parse_coverage(std::string_view text) {
+  const auto found = std::find(kCoverages.begin(), kCoverages.end(), text);
+  ATTEST_CHECK(found != kCoverages.end(),
+               "coverage: must be one of pairwise triplewise product, got ", text);
+  return static_cast<Coverage>(found - kCoverages.begin());
+}
 
 Matrix parse_matrix(std::string_view yaml, std::string_view name) {
   const YamlNode root = parse_yaml(yaml, name);

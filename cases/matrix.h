@@ -29,10 +29,17 @@ struct Exclusion {
   std::string where;
 };
 
+/// From less to more.
 enum class Coverage {
-  product,   ///< every valid case
-  pairwise,  ///< few cases with every pair of axis values that a valid case has (pairwise.h)
+  pairwise,    ///< few cases with every pair of axis values that a valid case has (covering.h)
+  triplewise,  ///< those, and more, until they hold every triple
+  product,     ///< every valid case
 };
+
+std::string_view name(Coverage);
+
+/// Throws attest::Error.
+Coverage parse_coverage(std::string_view);
 
 /// Axes, what to leave out, and how many cases must come of it.
 struct Block {
@@ -40,7 +47,7 @@ struct Block {
   std::vector<Axis> axes;
   std::vector<Exclusion> exclude;
   Coverage coverage = Coverage::product;
-  Index expect = 0;  ///< number of cases
+  Index expect = 0;  ///< number of cases; 0 where a list asks for another coverage
   std::string where, expect_where;
 };
 
@@ -67,9 +74,13 @@ std::vector<Case> cases(const Block&);
 std::vector<Case> cases(const Matrix&);
 
 /// The cases of files, equal ones once: `.yaml` is a matrix; `.list` holds one file
-/// (relative to the list) or case string a line, `#` starts a comment. ci/ has the lists that make
-/// the tiers. Throws what the parts throw, positions `file:line`.
+/// (relative to the list) or case string a line, `#` starts a comment. A file may be followed by
+/// `coverage=triplewise`, which every block in it that promises less then has. ci/ has the lists
+/// that make the tiers. Throws what the parts throw, positions `file:line`.
 std::vector<Case> load_cases(const std::vector<std::filesystem::path>&);
+
+/// The blocks of the same files in order, with the coverage that the lists ask for.
+std::vector<Block> load_blocks(const std::vector<std::filesystem::path>&);
 
 /// The axes of a block as numbers, with its exclusions spelled out.
 Space space_of(const Block&);

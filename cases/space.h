@@ -15,7 +15,7 @@ struct Constraint {
 
 /// What a covering array is built over, and checked against: axes with sizes[a] values each, and
 /// what is ruled out. A row is valid if no constraint forbids it. Data only: the generator
-/// (pairwise.h) and the checker (coverage.h) share no code.
+/// (covering.h) and the checker (coverage.h) share no code.
 struct Space {
   std::vector<int> sizes;
   std::vector<Constraint> constraints;

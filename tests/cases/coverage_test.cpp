@@ -1,6 +1,6 @@
 #include "cases/coverage.h"
 
-#include "cases/pairwise.h"
+#include "cases/covering.h"
 #include "tests/cases/space_tools.h"
 #include "tests/catch.h"
 
@@ -63,6 +63,55 @@ TEST_CASE("feasible pairs are those of the brute-force product, in random spaces
   }
 }
 
+TEST_CASE("feasible triples are those of the brute-force product, in random spaces") {
+  std::mt19937_64 random(23);
+  std::size_t ruled_out = 0;
+  for (int trial = 0; trial < 400; ++trial) {
+    const Space space = random_space(random);
+    const CoverageReport report = coverage(space, {}, 3);
+    std::set<Triple> feasible;
+    for (const Combination& c : report.missing)
+      feasible.insert({c.axes[0], c.values[0], c.axes[1], c.values[1], c.axes[2], c.values[2]});
+    CAPTURE(trial);
+    REQUIRE(feasible == triples_of(valid_rows(space)));
+    REQUIRE(report.infeasible() == report.combinations - feasible.size());
+    ruled_out += report.infeasible();
+  }
+  CHECK(ruled_out > 1000);
+}
+
+TEST_CASE("a triple of which every pair can occur can be infeasible") {
+  // Of four parties no three may meet: each pair of them still can.
+  Space space{{2, 2, 2, 2}, {}};
+  for (int left_out = 0; left_out < 4; ++left_out) {
+    std::vector<int> axes;
+    for (int a = 0; a < 4; ++a)
+      if (a != left_out) axes.push_back(a);
+    space.constraints.push_back(
+        forbid(space, axes, [](const auto& v) { return v[0] + v[1] + v[2] == 3; }));
+  }
+  CHECK(coverage(space, {}, 2).infeasible() == 0);
+  CHECK(coverage(space, {}, 3).infeasible() == 4);
+  CHECK(coverage(space, triplewise(space), 3).missing.empty());
+}
+
+TEST_CASE("a dropped row shows as the triples that only it had") {
+  Space space{{5, 4, 3, 3}, {}};
+  space.constraints = {forbid(space, {0, 1, 2}, [](const auto& v) { return v[0] < v[1] - v[2]; })};
+  const std::vector<Assignment> rows = triplewise(space);
+  REQUIRE(coverage(space, rows, 3).missing.empty());
+  for (std::size_t dropped = 0; dropped < rows.size(); ++dropped) {
+    std::vector<Assignment> rest = rows;
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(dropped));
+    std::set<Triple> lost = triples_of(rows), missing;
+    for (const Triple& triple : triples_of(rest)) lost.erase(triple);
+    for (const Combination& c : coverage(space, rest, 3).missing)
+      missing.insert({c.axes[0], c.values[0], c.axes[1], c.values[1], c.axes[2], c.values[2]});
+    CAPTURE(dropped);
+    CHECK(missing == lost);
+  }
+}
+
 TEST_CASE("a deliberately dropped row shows as the pairs that only it had") {
   Space space{{5, 4, 3, 3}, {}};
   space.constraints = {forbid(space, {0, 1, 2}, [](const auto& v) { return v[0] < v[1] - v[2]; })};
@@ -89,6 +138,10 @@ TEST_CASE("twelve axes of nineteen values tied together are decided") {
   const CoverageReport report = coverage(space, {});
   CHECK(report.combinations == 66 * 361);
   CHECK(report.feasible == 66 * 190);
+  const CoverageReport triples = coverage(
+      Space{{19, 19, 19, 19}, {space.constraints.begin(), space.constraints.begin() + 3}}, {}, 3);
+  CHECK(triples.combinations == 4 * 6859);
+  CHECK(triples.feasible == 4 * 1330);  // u <= v <= w
 }
 
 TEST_CASE("finished cases are traced back to the axes of their block") {

@@ -78,7 +78,8 @@ TEST_CASE("what the file says wrong is named with line and column") {
       {"a: &a [*a]", "nesting must be at most 10 deep"},
       {matrix("variant: nha"), "m.yaml:1:10: variant: must be one of mha gqa mqa mla, got nha"},
       {matrix("variant: [mha]"), "m.yaml:1:10: variant must be a scalar, got a list"},
-      {matrix("coverage: 3-way"), "m.yaml:2:11: coverage must be product or pairwise, got 3-way"},
+      {matrix("coverage: 3-way"),
+       "m.yaml:2:11: coverage: must be one of pairwise triplewise product, got 3-way"},
       {matrix("expect: two"),
        "m.yaml:3:9: expect must be a whole number in [1, 1048576], got "
        "expect=two"},
@@ -247,6 +248,39 @@ TEST_CASE("a list names matrices, relative to itself, and case strings") {
   CHECK_THROWS_WITH(load_cases({folder.write("loop.list", "loop.list\n")}),
                     Catch::Contains("does a list name itself?"));
   CHECK(load_cases({folder.write("empty.list", "# nothing\n")}).empty());
+}
+
+TEST_CASE("a list can ask for more coverage than a matrix promises, never for less") {
+  const Folder folder;
+  const auto counts = [&](const std::string& list) {
+    std::vector<std::size_t> result;
+    for (const Block& block : load_blocks({folder.write("tier.list", list)}))
+      result.push_back(cases(block).size());
+    return result;
+  };
+  const std::string axes =
+      "axes: {B: [1, 2], Sq: [3, 5], Sk: [7, 9], H: 4, D: [64, 72], dtype: bf16}\n";
+  folder.write("pairs.yaml", "variant: mha\ncoverage: pairwise\nexpect: 6\n" + axes);
+  folder.write("all.yaml", "variant: mha\ncoverage: product\nexpect: 16\n" + axes);
+  folder.write("both.list", "pairs.yaml\nall.yaml\n");
+  const auto pairs = counts("pairs.yaml").front();
+  const auto triples = counts("pairs.yaml  coverage=triplewise  # why\n").front();
+  CHECK(triples >= 8);
+  CHECK(triples < 16);
+  CHECK(pairs < triples);
+  CHECK(counts("both.list") == std::vector<std::size_t>{pairs, 16});
+  CHECK(counts("both.list coverage=triplewise") == std::vector<std::size_t>{triples, 16});
+  CHECK(counts("both.list coverage=pairwise") == std::vector<std::size_t>{pairs, 16});
+  CHECK(counts("pairs.yaml coverage=product") == std::vector<std::size_t>{16});
+  folder.write("triples.list", "both.list coverage=triplewise\n");
+  CHECK(counts("triples.list coverage=pairwise") == std::vector<std::size_t>{triples, 16});
+  // A triplewise block starts with the cases of the pairwise one.
+  const auto few = load_cases({folder.path / "pairs.yaml"});
+  const auto many = load_cases({folder.write("tier.list", "pairs.yaml coverage=triplewise\n")});
+  CHECK(std::equal(few.begin(), few.end(), many.begin()));
+  CHECK_THROWS_WITH(counts("\npairs.yaml coverage=most"),
+                    Catch::Contains("tier.list:2: ") &&
+                        Catch::Contains("must be one of pairwise triplewise product, got most"));
 }
 
 TEST_CASE(

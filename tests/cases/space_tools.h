@@ -14,6 +14,7 @@
 namespace attest {
 
 using Pair = std::tuple<int, int, int, int>;  // axis, value, axis, value
+using Triple = std::tuple<int, int, int, int, int, int>;
 
 /// Forbids what `rule` says of the values of `axes`.
 inline Constraint forbid(const Space& space, std::vector<int> axes,
@@ -66,6 +67,17 @@ inline std::set<Pair> pairs_of(const std::vector<Assignment>& rows) {
       for (std::size_t b = a + 1; b < row.size(); ++b)
         pairs.insert({static_cast<int>(a), row[a], static_cast<int>(b), row[b]});
   return pairs;
+}
+
+inline std::set<Triple> triples_of(const std::vector<Assignment>& rows) {
+  std::set<Triple> triples;
+  for (const Assignment& row : rows)
+    for (std::size_t a = 0; a < row.size(); ++a)
+      for (std::size_t b = a + 1; b < row.size(); ++b)
+        for (std::size_t c = b + 1; c < row.size(); ++c)
+          triples.insert({static_cast<int>(a), row[a], static_cast<int>(b), row[b],
+                          static_cast<int>(c), row[c]});
+  return triples;
 }
 
 /// 2-5 axes with 1-4 values, and up to six constraints over 1-3 axes that forbid a random share.

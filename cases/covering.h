@@ -19,4 +19,8 @@ std::vector<Assignment> product(const Space&);
 /// exponentially for contrived constraints, never a lost pair. With one axis: its valid values.
 std::vector<Assignment> pairwise(const Space&);
 
+/// The same for values of three axes: the rows of pairwise(), then those that it takes besides.
+/// With fewer than three axes: every valid row.
+std::vector<Assignment> triplewise(const Space&);
+
 }  // namespace attest

@@ -1,4 +1,4 @@
-#include "cases/pairwise.h"
+#include "cases/covering.h"
 
 #include "cases/error.h"
 #include "tests/cases/space_tools.h"
@@ -22,9 +22,11 @@ TEST_CASE("one axis gives its valid values, no valid row gives none") {
   Space space{{3}, {}};
   space.constraints = {forbid(space, {0}, [](const auto& v) { return v[0] == 1; })};
   CHECK(pairwise(space) == std::vector<Assignment>{{0}, {2}});
+  CHECK(triplewise(space) == std::vector<Assignment>{{0}, {2}});
   space = {{2, 2}, {}};
   space.constraints = {forbid(space, {0}, [](const auto&) { return true; })};
   CHECK(pairwise(space).empty());
+  CHECK(triplewise(space).empty());
 }
 
 TEST_CASE("covers are close to the known minimum") {
@@ -69,6 +71,9 @@ TEST_CASE("pairs that only a chain of constraints allows in one way are not lost
   const auto pairs = pairs_of(pairwise(space));
   CHECK(pairs == pairs_of(valid_rows(space)));
   CHECK(pairs.contains({0, 0, 4, 4}));
+  const auto triples = triples_of(triplewise(space));
+  CHECK(triples == triples_of(valid_rows(space)));
+  CHECK(triples.contains({0, 0, 2, 2, 4, 4}));
 }
 
 TEST_CASE("constraints over three axes that leave a pair one single completion keep the pair") {
@@ -83,4 +88,39 @@ TEST_CASE("constraints over three axes that leave a pair one single completion k
 TEST_CASE("the same space gives the same rows") {
   Space space{{4, 3, 3, 2}, {}};
   CHECK(pairwise(space) == pairwise(space));
+  CHECK(triplewise(space) == triplewise(space));
+}
+
+TEST_CASE("every triple of a valid row is covered, by valid rows only, whatever the constraints") {
+  std::mt19937_64 random(17);
+  for (int trial = 0; trial < 400; ++trial) {
+    const Space space = random_space(random);
+    const auto all = valid_rows(space), rows = triplewise(space);
+    CAPTURE(trial);
+    REQUIRE(triples_of(rows) == triples_of(all));
+    REQUIRE(pairs_of(rows) == pairs_of(all));
+    REQUIRE(std::all_of(rows.begin(), rows.end(), [&](const Assignment& row) {
+      return std::find(all.begin(), all.end(), row) != all.end();
+    }));
+    REQUIRE(std::set(rows.begin(), rows.end()).size() == rows.size());
+  }
+}
+
+TEST_CASE("covers of triples start with that of pairs and are close to the known minimum") {
+  // Minimal sizes: orthogonal arrays for 2^4 and 3^4; for the others the product of the three
+  // largest axes is a lower bound.
+  const auto [sizes, minimum, allowed] =
+      GENERATE(table<std::vector<int>, std::size_t, std::size_t>({
+          {{2, 2, 2, 2}, 8, 10},
+          {{3, 3, 3, 3}, 27, 38},
+          {{19, 11, 6, 4, 3, 3, 2, 2}, 1254, 1270},
+          {{5, 1, 7}, 35, 35},
+      }));
+  const Space space{sizes, {}};
+  const auto pairs = pairwise(space), rows = triplewise(space);
+  CAPTURE(rows.size());
+  CHECK(rows.size() >= minimum);
+  CHECK(rows.size() <= allowed);
+  REQUIRE(rows.size() >= pairs.size());
+  CHECK(std::equal(pairs.begin(), pairs.end(), rows.begin()));
 }
