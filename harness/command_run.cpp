@@ -4,6 +4,8 @@
 #include <iostream>
 #include <memory>
 #include <thread>
+#include <unordered_map>
+#include <utility>
 
 #include "cases/error.h"
 #include "cuda/kernel.h"
@@ -49,25 +51,38 @@ int replay(const RunOptions& options) {
   const Replay dump = read_dump(options.replay);
   require_devices({dump.which.run.backend});
   ReportFolder folder(options.report);
+  folder.describe(run_info({dump.which}, ""), {dump.which});
   folder.start(dump.which);
   const std::vector<Record> records = {run_case(dump.which, dump.question, folder.failures())};
   folder.add(records.front());
   return finish(records, folder, options.report);
 }
 
+/// Puts records, which come as their cases end, in the order of the cases.
+void sort_like(const std::vector<Case>& cases, std::vector<Record>& records) {
+  std::unordered_map<std::string, std::size_t> place;
+  for (const Case& c : cases) place.emplace(print(c), place.size());
+  std::sort(records.begin(), records.end(), [&](const Record& a, const Record& b) {
+    return place.at(print(a.which)) < place.at(print(b.which));
+  });
+}
+
 int run(const RunOptions& options) {
   ATTEST_CHECK(options.jobs >= 1 && options.timeout > 0,
                "run: --jobs and --timeout must be positive, got ", options.jobs, " and ",
                options.timeout);
-  const Selection selection = options.select.resolve();
+  Selection selection = options.select.resolve();
   require_devices(selection.backends);
-  const std::vector<Case> cases = assign_kernels(select(selection), selection);
+  const std::string shard = std::exchange(selection.shard, "");
+  const std::vector<Case> list = assign_kernels(select(selection), selection);
+  const std::vector<Case> cases = pick_shard(list, shard);
   if (cases.empty()) {
     std::cerr << "attest: run: the selection must keep at least one case, got none; "
                  "see attest list, loosen --match, --kernel or --shard\n";
     return kNothingRan;
   }
   ReportFolder folder(options.report);
+  folder.describe(run_info(list, shard), list);
   Progress progress(cases.size());
   std::vector<Record> records;
   catch_interrupts();
@@ -83,6 +98,7 @@ int run(const RunOptions& options) {
         progress.show(record);
       });
   progress.clear();
+  sort_like(cases, records);
   return finish(records, folder, options.report);
 }
 

@@ -11,6 +11,7 @@ namespace attest {
 void add_list(CLI::App&, int& exit_code);
 void add_run(CLI::App&, int& exit_code);
 void add_worker(CLI::App&, int& exit_code);  // hidden: what `attest run` starts
+void add_merge(CLI::App&, int& exit_code);
 void add_golden(CLI::App&, int& exit_code);
 void add_bench(CLI::App&, int& exit_code);
 void add_compare(CLI::App&, int& exit_code);

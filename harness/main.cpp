@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
   int exit_code = attest::kPassed;
   attest::add_run(app, exit_code);
   attest::add_list(app, exit_code);
+  attest::add_merge(app, exit_code);
   attest::add_golden(app, exit_code);
   attest::add_bench(app, exit_code);
   attest::add_compare(app, exit_code);

@@ -163,8 +163,8 @@ Json json_of(const Record& record) {
                {"lse_sha256", record.lse_sha256},
                {"seconds", json_of(record.seconds)},
                {"dump", record.dump},
-               {"commit", commit()},
-               {"toolchain", toolchain()}};
+               {"commit", record.commit.empty() ? commit() : record.commit},
+               {"toolchain", record.toolchain.empty() ? toolchain() : record.toolchain}};
   for (const Element& element : j.worst) json["worst"].push_back(json_of(element));
   if (!j.stages.empty()) {
     json["end_to_end_limit"] = number(j.end_to_end_limit);
@@ -201,6 +201,8 @@ Record record_of(const Json& json) {
   record.seconds = {seconds.at("inputs"), seconds.at("reference"), seconds.at("kernel"),
                     seconds.at("judge")};
   record.dump = json.at("dump");
+  record.commit = json.at("commit");
+  record.toolchain = json.at("toolchain");
   if (json.contains("descriptor")) record.descriptor = descriptor_of(json.at("descriptor"));
   return record;
 }

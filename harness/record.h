@@ -31,7 +31,8 @@ struct Record {
   std::string device;                    ///< "emulated", or the GPU's name
   std::string inputs_sha256, o_sha256, lse_sha256;
   Timing seconds;
-  std::string dump;  ///< file that replays a failing case, if one was written
+  std::string dump;               ///< file that replays a failing case, if one was written
+  std::string commit, toolchain;  ///< of the program that ran it; empty: this one
 };
 
 /// One line of JSON (no newline): `schema` 1, infinities and NaN as the strings "inf" "-inf" "nan".

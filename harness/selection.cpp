@@ -25,9 +25,9 @@ Shard parse_shard(std::string_view text) {
   return {static_cast<std::uint64_t>(index), static_cast<std::uint64_t>(count)};
 }
 
-bool in_shard(const Problem& problem, const Shard& shard) {
-  const std::uint64_t hash = std::stoull(case_id(problem), nullptr, 16);
-  return hash % shard.count == shard.index - 1;
+/// 1-based: which of `count` parts a problem is in.
+std::uint64_t part_of(const Problem& problem, std::uint64_t count) {
+  return std::stoull(case_id(problem), nullptr, 16) % count + 1;
 }
 
 bool is_case_string(std::string_view source) { return source.find('=') != std::string_view::npos; }
@@ -72,8 +72,21 @@ std::regex compile_match(const std::string& expression) {
   }
 }
 
+std::vector<Case> pick_shard(const std::vector<Case>& cases, std::string_view text) {
+  const Shard shard = parse_shard(text);
+  std::vector<Case> picked;
+  for (const Case& c : cases)
+    if (part_of(c.problem, shard.count) == shard.index) picked.push_back(c);
+  return picked;
+}
+
+std::string shard_like(std::string_view text, const Problem& problem) {
+  if (text.empty()) return "";
+  const Shard shard = parse_shard(text);
+  return concat(part_of(problem, shard.count), '/', shard.count);
+}
+
 std::vector<Case> select(const Selection& selection) {
-  const Shard shard = parse_shard(selection.shard);
   const std::regex match = compile_match(selection.match);
   std::vector<std::string> sources = selection.sources;
   if (sources.empty()) sources.push_back(home() + "/ci/gate.list");
@@ -85,22 +98,22 @@ std::vector<Case> select(const Selection& selection) {
       if (selection.seed) c.problem.seed = *selection.seed;
       if (selection.schedule) c.run.schedule = *selection.schedule;
       const std::string text = print(c);
-      if (!std::regex_search(text, match) || !in_shard(c.problem, shard)) continue;
-      if (seen.insert(text).second) selected.push_back(c);
+      if (std::regex_search(text, match) && seen.insert(text).second) selected.push_back(c);
     }
-  return selected;
+  return pick_shard(selected, selection.shard);
 }
 
 std::vector<Case> assign_kernels(const std::vector<Case>& cases, const Selection& selection) {
   for (const std::string& kernel : selection.kernels) find_kernel(kernel, Backend::emu);
   std::vector<Case> assigned;
+  std::set<std::string> seen;
   for (const Backend backend : selection.backends)
     for (const Case& c : cases)
       for (const std::string& kernel : candidates(c, selection)) {
         Case run = c;
         run.run.kernel = kernel;
         run.run.backend = backend;
-        assigned.push_back(run);
+        if (seen.insert(print(run)).second) assigned.push_back(run);
       }
   return assigned;
 }

@@ -25,11 +25,18 @@ struct Selection {
 /// each case once. Throws attest::Error for a bad source, expression or shard.
 std::vector<Case> select(const Selection&);
 
+/// The cases of a shard "i/n", in their order; all of them where it is empty. Every case of a
+/// problem is in the same one of n. Throws attest::Error for a bad shard.
+std::vector<Case> pick_shard(const std::vector<Case>&, std::string_view shard);
+
+/// The shard "j/n" that a problem is in, for the n of "i/n"; empty where that is.
+std::string shard_like(std::string_view shard, const Problem&);
+
 /// The expression of --match. Throws attest::Error for a bad one.
 std::regex compile_match(const std::string& expression);
 
 /// One entry per case and kernel that is to run it. A case without a kernel gets every kernel that
-/// supports it (or, where none does, the first, so that the run reports why).
+/// supports it (or, where none does, the first, so that the run reports why). Names each case once.
 std::vector<Case> assign_kernels(const std::vector<Case>&, const Selection&);
 
 /// Folder that holds ci/ and cases/: $ATTEST_HOME, or near the program. Throws attest::Error.

@@ -27,6 +27,28 @@ TEST_CASE("three shards hold every case once") {
   CHECK(joined.size() == whole.size());
 }
 
+TEST_CASE("every case of a problem is in one shard, whatever else is in the list") {
+  const auto problem = parse_case(kPrefill);
+  const std::string shard = shard_like("1/7", problem.problem);
+  CHECK(shard.ends_with("/7"));
+  for (const char* run : {"", " | kernel=prefill", " | kernel=prefill schedule=5"}) {
+    const auto c = parse_case(std::string(kPrefill) + run);
+    CHECK(pick_shard({c, parse_case("mqa B=1 Sq=1 Sk=9 H=2 D=64 dtype=bf16")}, shard).front() == c);
+    for (int i = 1; i <= 7; ++i) {
+      const std::string other = std::to_string(i) + "/7";
+      CHECK(pick_shard({c}, other).size() == (other == shard ? 1 : 0));
+    }
+  }
+  CHECK(shard_like("", problem.problem).empty());
+}
+
+TEST_CASE("a case that names its kernel and one that gets it are one") {
+  const Case open = parse_case(kPrefill);
+  const Case named = parse_case(std::string(kPrefill) + " | kernel=prefill");
+  CHECK(assign_kernels({open, named}, {}) == assign_kernels({open}, {}));
+  CHECK(assign_kernels({named, open}, {}).front() == named);
+}
+
 TEST_CASE("match keeps the cases whose string contains the expression") {
   Selection selection{.sources = {kPrefill, "mqa B=1 Sq=1 Sk=9 H=2 D=64 dtype=bf16"}};
   selection.match = "^mqa .*Sq=1 ";

@@ -60,7 +60,7 @@ TEST_CASE("what the user got wrong is named, with exit code 2") {
       {"list --colour", "--colour"},
       {"golden generate", "--output"},
       {"", "subcommand"},
-      {"frobnicate", "must be one of run list golden bench"},
+      {"frobnicate", "must be one of run list merge golden bench"},
   }));
   CAPTURE(arguments);
   const Result result = attest(arguments);
@@ -119,6 +119,57 @@ TEST_CASE("the report folder holds every format, and standard output names it") 
   const std::string lines = slurp(scratch / "report/results.jsonl");
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 2);
   CHECK_THAT(lines, Catch::Contains("\"verdict\":\"PASS\""));
+}
+
+TEST_CASE("three merged shards equal one run, in everything but the seconds") {
+  const Scratch scratch;
+  const std::string list =
+      write(scratch / "few.list",
+            "gqa B=1 Sq=5 Sk=70 H=6 G=2 D=64 dtype=bf16 mask=causal\n"
+            "mha B=2 Sq=3 Sk=9 H=2 D=64 dtype=fp16\nmqa B=1 Sq=2 Sk=65 H=4 D=64 dtype=bf16\n"
+            "mha B=1 Sq=2 Sk=3 H=2 D=60 dtype=bf16\nmqa B=1 Sq=66 Sk=9 H=2 D=64 dtype=fp16\n"
+            "mla B=2 Sq=1 Sk=35 H=3 D=72 dtype=bf16 form=absorbed Dn=20 Dr=8\n");
+  const auto report = [&](const char* name) { return " --report " + (scratch / name) + " "; };
+  REQUIRE(attest("run " + list + report("one") + "--jobs 3").exit_code == 0);
+  std::string folders;
+  for (const char* shard : {"1", "2", "3"}) {
+    REQUIRE(attest("run " + list + report(shard) + "--shard " + shard + "/3").exit_code != 3);
+    if (fs::exists(scratch / shard)) folders += " " + (scratch / shard);
+  }
+  const Result merged = attest("merge" + folders + " -o " + (scratch / "all"));
+  CHECK(merged.exit_code == 0);
+  CHECK_THAT(merged.output, Catch::Contains("PASS 9   FAIL 0   SKIP 1"));
+  const auto without_seconds = [](const std::string& text) {
+    const std::regex seconds("\"seconds\":\\{[^}]*\\}|time=\"[^\"]*\"");
+    return std::regex_replace(text, seconds, "");
+  };
+  for (const char* file : {"results.jsonl", "junit.xml", "cases.txt", "run.json"}) {
+    CAPTURE(file);
+    const std::string name = std::string("/") + file;
+    const std::string one = without_seconds(slurp((scratch / "one") + name));
+    CHECK(one.size() > 50);
+    CHECK(without_seconds(slurp((scratch / "all") + name)) == one);
+  }
+}
+
+TEST_CASE("shards that do not make up a list end with exit code 3, wrong ones with 2") {
+  const Scratch scratch;
+  const std::string part =
+      "run --match 'mha .*Sq=5 ' " + std::string(ATTEST_SOURCE_DIR) + "/ci/smoke.list --shard ";
+  const std::string one = scratch / "one", two = scratch / "two", all = " -o " + (scratch / "all");
+  REQUIRE(attest(part + "1/2 --report " + one).exit_code == 0);
+  REQUIRE(attest(part + "2/2 --report " + two).exit_code == 0);
+  CHECK(attest("merge " + one + ' ' + two + all).exit_code == 0);
+  const Result missing = attest("merge " + one + all);
+  CHECK(missing.exit_code == 3);
+  CHECK_THAT(missing.output, Catch::Contains("run --shard 2/2 and merge again"));
+  CHECK_THAT(missing.output, Catch::Contains("no folder has this case, of shard 2/2"));
+  const Result twice = attest("merge " + one + ' ' + two + ' ' + one + all);
+  CHECK(twice.exit_code == 2);
+  CHECK_THAT(twice.output, Catch::Contains("name each shard once"));
+  CHECK(attest("merge " + one + ' ' + two + " -o " + two).exit_code == 2);
+  CHECK(fs::exists(two + "/results.jsonl"));
+  CHECK(attest("merge " + one + ' ' + (scratch / "absent") + all).exit_code == 3);
 }
 
 TEST_CASE("a GPU run on a machine without a GPU is an infrastructure error") {
