@@ -129,6 +129,7 @@ CoverageReport coverage(const Space& space, std::span<const Assignment> rows, in
   CoverageReport report;
   std::vector<Assignment> valid;
   for (const Assignment& row : rows) (is_valid(space, row) ? valid : report.invalid).push_back(row);
+  report.rows = valid.size();
   for (const auto& axes : choices(0, static_cast<int>(space.sizes.size()), strength)) {
     std::size_t count = 1;
     for (int axis : axes) count *= at(space.sizes[at(axis)]);

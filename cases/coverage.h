@@ -19,6 +19,7 @@ struct Combination {
 
 /// What rows cover of a space, for combinations of `strength` axes (2: pairs, 3: triples).
 struct CoverageReport {
+  std::size_t rows = 0;              ///< given rows that are valid
   std::size_t combinations = 0;      ///< of values of `strength` axes, over all choices of axes
   std::size_t feasible = 0;          ///< that occur in some valid row: covered + missing
   std::size_t covered = 0;           ///< that occur in a given row

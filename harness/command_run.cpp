@@ -71,6 +71,7 @@ int run(const RunOptions& options) {
   ATTEST_CHECK(options.jobs >= 1 && options.timeout > 0,
                "run: --jobs and --timeout must be positive, got ", options.jobs, " and ",
                options.timeout);
+  catch_interrupts();
   Selection selection = options.select.resolve();
   require_devices(selection.backends);
   const std::string shard = std::exchange(selection.shard, "");
@@ -85,7 +86,6 @@ int run(const RunOptions& options) {
   folder.describe(run_info(list, shard), list);
   Progress progress(cases.size());
   std::vector<Record> records;
-  catch_interrupts();
   PoolOptions pool{
       .worker = {"/proc/self/exe", "worker"}, .jobs = options.jobs, .timeout = options.timeout};
   if (!options.report.empty())

@@ -37,6 +37,11 @@ std::vector<Case> read(const std::string& source) {
   return load_cases({std::filesystem::path(source)});
 }
 
+std::vector<std::string> sources_of(const Selection& selection) {
+  if (!selection.sources.empty()) return selection.sources;
+  return {home() + "/ci/gate.list"};
+}
+
 template <class T>
 bool contains(const std::vector<T>& values, const T& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
@@ -72,6 +77,13 @@ std::regex compile_match(const std::string& expression) {
   }
 }
 
+std::vector<Block> blocks_of(const Selection& selection) {
+  std::vector<std::filesystem::path> files;
+  for (const std::string& source : sources_of(selection))
+    if (!is_case_string(source)) files.emplace_back(source);
+  return load_blocks(files);
+}
+
 std::vector<Case> pick_shard(const std::vector<Case>& cases, std::string_view text) {
   const Shard shard = parse_shard(text);
   std::vector<Case> picked;
@@ -88,12 +100,9 @@ std::string shard_like(std::string_view text, const Problem& problem) {
 
 std::vector<Case> select(const Selection& selection) {
   const std::regex match = compile_match(selection.match);
-  std::vector<std::string> sources = selection.sources;
-  if (sources.empty()) sources.push_back(home() + "/ci/gate.list");
-
   std::vector<Case> selected;
   std::set<std::string> seen;
-  for (const std::string& source : sources)
+  for (const std::string& source : sources_of(selection))
     for (Case c : read(source)) {
       if (selection.seed) c.problem.seed = *selection.seed;
       if (selection.schedule) c.run.schedule = *selection.schedule;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cases/case.h"
+#include "cases/matrix.h"
 
 namespace attest {
 
@@ -24,6 +25,9 @@ struct Selection {
 /// Reads the sources and applies overrides and filters. Cases keep their order; the result names
 /// each case once. Throws attest::Error for a bad source, expression or shard.
 std::vector<Case> select(const Selection&);
+
+/// The blocks of the matrices that the sources name. Throws what select() throws.
+std::vector<Block> blocks_of(const Selection&);
 
 /// The cases of a shard "i/n", in their order; all of them where it is empty. Every case of a
 /// problem is in the same one of n. Throws attest::Error for a bad shard.

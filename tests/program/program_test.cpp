@@ -172,6 +172,28 @@ TEST_CASE("shards that do not make up a list end with exit code 3, wrong ones wi
   CHECK(attest("merge " + one + ' ' + (scratch / "absent") + all).exit_code == 3);
 }
 
+TEST_CASE("list --coverage ends with what is missing, and fails where something is") {
+  const std::string smoke = " " ATTEST_SOURCE_DIR "/ci/smoke.list";
+  const Result whole = attest("list --coverage" + smoke);
+  CHECK(whole.exit_code == 0);
+  CHECK_THAT(whole.output, Catch::StartsWith("cases with ") && Catch::EndsWith("\n0 missing\n"));
+  CHECK_THAT(whole.output, Catch::Contains("\nno case has both:\n"));
+  CHECK_THAT(whole.output, Catch::Contains("\nsmoke.yaml:19     pairwise        16 "));
+  const Result part = attest("list --coverage --match kernel=prefill" + smoke);
+  CHECK(part.exit_code == 1);
+  CHECK_THAT(part.output, Catch::Contains("\nmissing in smoke.yaml:19: kernel=decode "));
+}
+
+TEST_CASE("list --cost adds up variants and kernels, and shards where one is asked for") {
+  const std::string smoke = " " ATTEST_SOURCE_DIR "/ci/smoke.list";
+  const Result whole = attest("list --cost" + smoke);
+  CHECK(whole.exit_code == 0);
+  CHECK_THAT(whole.output, Catch::Contains("\nmla      mla_decode") && Catch::Contains("\ntotal "));
+  CHECK_THAT(whole.output, !Catch::Contains("shard"));
+  const Result part = attest("list --cost --shard 2/2" + smoke);
+  CHECK_THAT(part.output, Catch::Contains("\nshard 1/2: ") && Catch::Contains("\nshard 2/2: "));
+}
+
 TEST_CASE("a GPU run on a machine without a GPU is an infrastructure error") {
   if (attest("doctor").output.find("lane gpu      can run") != std::string::npos) return;
   CHECK(attest("run " + kCase + " --backend gpu").exit_code == 3);
