@@ -5,6 +5,7 @@
 
 #include "cases/error.h"
 #include "cases/sha256.h"
+#include "cases/stages.h"
 
 namespace attest::golden {
 namespace {
@@ -35,6 +36,14 @@ bool is_name(std::string_view name) {
 
 namespace {
 
+constexpr std::string_view kIntegers[] = {"block_table", "seqlens_k"};
+
+std::optional<NamedShape> find_spec(const std::vector<TensorSpec>& specs, const std::string& name) {
+  for (const TensorSpec& spec : specs)
+    if (spec.name == name) return NamedShape{spec.layout, spec.shape};
+  return std::nullopt;
+}
+
 std::optional<NamedShape> paged_shape(const Problem& p, const std::string& name) {
   const Index pages = p.pool_pages();
   if (name == "block_table") return NamedShape{"BN", {p.B, p.table_width()}};
@@ -47,22 +56,34 @@ std::optional<NamedShape> paged_shape(const Problem& p, const std::string& name)
   return std::nullopt;
 }
 
+std::optional<NamedShape> input_shape(const Problem& p, const std::string& name) {
+  if (name == "seqlens_k" && !p.lens.empty()) return NamedShape{"B", {p.B}};
+  if (p.level == Level::layer) {
+    const auto weight = find_spec(layer_weights(p), name);
+    return weight ? weight : find_spec(layer_caches(p), name);
+  }
+  if (name == "q") return NamedShape{"BSHD", {p.B, p.Sq, p.H, p.D}};
+  if (p.page > 0) return paged_shape(p, name);
+  if (p.form == Form::absorbed) {
+    if (name == "latent_cache") return NamedShape{"BSC", {p.B, p.Sk, p.D}};
+    return std::nullopt;
+  }
+  if (name == "k") return NamedShape{"BSHD", {p.B, p.Sk, p.G, p.D}};
+  if (name == "v") return NamedShape{"BSHD", {p.B, p.Sk, p.G, p.Dv}};
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<NamedShape> fixed_shape(const Problem& p, const std::string& group,
                                       const std::string& name) {
-  const NamedShape per_element{"BSHD", {p.B, p.Sq, p.H, p.Dv}}, per_row{"BHS", {p.B, p.H, p.Sq}};
-  if (group == "inputs") {
-    if (name == "q") return NamedShape{"BSHD", {p.B, p.Sq, p.H, p.D}};
-    if (name == "seqlens_k" && !p.lens.empty()) return NamedShape{"B", {p.B}};
-    if (p.page > 0) return paged_shape(p, name);
-    if (p.form == Form::absorbed) {
-      if (name == "latent_cache") return NamedShape{"BSC", {p.B, p.Sk, p.D}};
-      return std::nullopt;
-    }
-    if (name == "k") return NamedShape{"BSHD", {p.B, p.Sk, p.G, p.D}};
-    if (name == "v") return NamedShape{"BSHD", {p.B, p.Sk, p.G, p.Dv}};
-  } else if (group == "outputs" || group == "got" || group == "bound") {
+  const bool layer = p.level == Level::layer;
+  const Index attended = layer ? core_of(p).Dv : p.Dv;  // width of what conditioning is of
+  const NamedShape per_element{"BSHD", {p.B, p.Sq, p.H, attended}},
+      per_row{"BHS", {p.B, p.H, p.Sq}};
+  if (group == "inputs") return input_shape(p, name);
+  if (group == "outputs" || group == "got" || group == "bound") {
+    if (layer) return find_spec(layer_outputs(p), name);
     if (name == "o") return per_element;
     if (name == "lse") return per_row;
   } else if (group == "conditioning") {
@@ -85,8 +106,7 @@ void check_tensor(const Problem& problem, const Digest& tensor) {
   ATTEST_CHECK(tensor.shape == fixed->shape && tensor.layout == fixed->layout, "must hold ", path,
                " as ", fixed->layout, " ", text(fixed->shape), ", got ", tensor.layout, " ",
                text(tensor.shape), " for ", print(problem));
-  const bool integers = tensor.name == "block_table" || tensor.name == "seqlens_k";
-  const Dtype dtype = integers ? Dtype::int32 : problem.dtype;
+  const Dtype dtype = contains(kIntegers, tensor.name) ? Dtype::int32 : problem.dtype;
   ATTEST_CHECK(tensor.group != "inputs" || tensor.dtype == dtype, "must hold ", path, " as ",
                torch_name(dtype), ", got ", torch_name(tensor.dtype), " for ", print(problem));
 }
