@@ -148,7 +148,8 @@ Descriptor reference_descriptor(const Problem& p) {
           .l_from_rounded_p = false,
           .block_k = std::max<Index>(p.Sk, 1),
           .splits = 1,
-          .o_type = Dtype::fp64};
+          .o_type = Dtype::fp64,
+          .u_tanh = 4 * u};
 }
 
 }  // namespace attest

@@ -123,6 +123,15 @@ TEST_CASE("verify names each tensor whose values are not the right ones") {
   }
 }
 
+TEST_CASE("verify is as sharp where scores are capped") {
+  StoredCase stored = healthy(kCore + " softcap=3");
+  CHECK(verified(stored).empty());
+  stored.groups.at("outputs").at("o").as<double>()[9] += 1e-11;
+  const auto differences = verified(stored);
+  REQUIRE(differences.size() == 1);
+  CHECK(differences[0].tensor == "outputs/o");
+}
+
 TEST_CASE("verify refuses a file that cannot be computed again, and says what is missing") {
   StoredCase candidate = healthy();
   candidate.groups.erase("inputs");
