@@ -11,6 +11,7 @@
 #include "harness/fills.h"
 #include "harness/layer_inputs.h"
 #include "harness/rounding.h"
+#include "harness/score_inputs.h"
 
 namespace attest {
 namespace {
@@ -148,6 +149,7 @@ std::vector<std::string> input_names(const Problem& p) {
     names.insert(names.end(), {"k", "v"});
   if (p.page > 0) names.emplace_back("block_table");
   if (!p.lens.empty()) names.emplace_back("seqlens_k");
+  for (const std::string& name : score_input_names(p)) names.push_back(name);
   return names;
 }
 
@@ -159,7 +161,10 @@ TensorSet place(const Problem& p, const TensorSet& dense) {
 
 TensorSet make_inputs(const Problem& p) {
   validate(p);
-  return p.level == Level::layer ? make_layer_inputs(p) : place(p, make_dense(p));
+  if (p.level == Level::layer) return make_layer_inputs(p);
+  TensorSet inputs = place(p, make_dense(p));
+  add_score_inputs(p, inputs);
+  return inputs;
 }
 
 }  // namespace attest
