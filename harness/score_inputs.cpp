@@ -95,13 +95,4 @@ void add_score_inputs(const Problem& p, TensorSet& inputs) {
   if (p.sink == Sink::learned) inputs.add(sinks(p));
 }
 
-std::vector<std::string> score_input_names(const Problem& p) {
-  std::vector<std::string> names;
-  if (p.alibi) names.emplace_back("alibi_slopes");
-  if (p.attn_bias != PerPair::none) names.emplace_back("attn_bias");
-  if (p.attn_mask != PerPair::none) names.emplace_back("attn_mask");
-  if (p.sink == Sink::learned) names.emplace_back("sinks");
-  return names;
-}
-
 }  // namespace attest

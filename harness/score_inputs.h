@@ -1,8 +1,5 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "cases/problem.h"
 #include "cases/tensor.h"
 
@@ -19,8 +16,5 @@ namespace attest {
 /// Query 0 always keeps its first key and its last. Columns of attn_bias behind the keys of every
 /// batch entry that it holds for are NaN, those of attn_mask false.
 void add_score_inputs(const Problem&, TensorSet&);
-
-/// The names of these tensors, in their order.
-std::vector<std::string> score_input_names(const Problem&);
 
 }  // namespace attest

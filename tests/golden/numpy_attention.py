@@ -98,6 +98,7 @@ def row_of(q, k, v, scale, softcap):
         "conditioning/mean_gap": P @ (m - s),
         "conditioning/max_a": a.max(),
         "conditioning/max_gap": (m - s).max(),
+        "conditioning/visible": len(s),
         "conditioning/max_raises": (s > before).sum(),
     }
 

@@ -71,7 +71,7 @@ def expected(case):
 
 def layouts(p):
     """Groups with the layout of each tensor, by the tables of schema.md."""
-    rows = "lse row_max row_sum mean_a mean_gap max_a max_gap max_raises".split()
+    rows = "lse row_max row_sum mean_a mean_gap max_a max_gap max_raises visible".split()
     elements = "o abs_mag abs_mag_a abs_mag_gap second_moment visible_abs_v".split()
     result = {f"conditioning/{name}": "BHS" for name in rows[1:]}
     result |= {f"conditioning/{name}": "BSHD" for name in elements[1:]}
