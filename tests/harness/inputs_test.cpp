@@ -57,6 +57,7 @@ std::vector<std::string> hash_lines() {
       p.fill = fill.fill;
       const bool layer = p.level == Level::layer;
       if (layer ? !fill.of_layer : p.form == Form::absorbed && !fill.of_latent) continue;
+      if (p.softcap > 0 && fill.tag == FillTag::exact) continue;
       for (const Tensor& tensor : make_inputs(p))
         if (!layer || p.fill == Fill::normal || tensor.name() == "x")  // all that a fill makes
           lines.push_back(concat(tensor.sha256(), ' ', tensor.name(), ' ', print(p)));
