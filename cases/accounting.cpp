@@ -32,8 +32,8 @@ void check(const CacheExtent& extent) {
   ATTEST_CHECK(extent.length >= 1 && extent.batch >= 1,
                "accounting: length and batch must be at least 1, got length=", extent.length,
                " batch=", extent.batch);
-  ATTEST_CHECK(extent.dtype != Dtype::int32,
-               "accounting: dtype must be a floating-point type, got ", name(extent.dtype));
+  ATTEST_CHECK(is_float(extent.dtype), "accounting: dtype must be a floating-point type, got ",
+               name(extent.dtype));
 }
 
 Index token_bytes(const Preset& preset, CacheForm form, Dtype dtype) {

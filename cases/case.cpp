@@ -18,7 +18,7 @@ constexpr std::string_view kKernels[] = {
 
 constexpr std::string_view kProblemKeys =
     "B Sq Sk H G D Dv dtype level E L Lq tp norm bias gate eps form Dn Dr rope lens page mask "
-    "scale softcap fill seed";
+    "window scale softcap alibi attn_bias attn_mask sink fill seed";
 constexpr std::string_view kRunKeys = "kernel backend splits schedule";
 
 std::string_view trim(std::string_view text) {
@@ -194,6 +194,16 @@ void set_key(Case& c, std::string_view where, std::string_view key, std::string_
     c.problem.layer.gate = parse_integer(where, key, value, 0, 1) == 1;
   } else if (key == "eps") {
     c.problem.layer.eps = parse_number(where, key, value);
+  } else if (key == "window") {
+    c.problem.window = parse_window(value);
+  } else if (key == "alibi") {
+    c.problem.alibi = parse_integer(where, key, value, 0, 1) == 1;
+  } else if (key == "attn_bias") {
+    c.problem.attn_bias = parse_per_pair(key, value);
+  } else if (key == "attn_mask") {
+    c.problem.attn_mask = parse_per_pair(key, value);
+  } else if (key == "sink") {
+    c.problem.sink = parse_sink(value);
   } else if (key == "scale") {
     c.problem.scale = parse_number(where, key, value);
   } else if (key == "softcap") {

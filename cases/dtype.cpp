@@ -22,6 +22,7 @@ constexpr DtypeRow kDtypes[] = {
     {Dtype::fp16, "fp16", "float16", 2, {11, -14, 15}},
     {Dtype::bf16, "bf16", "bfloat16", 2, {8, -126, 127}},
     {Dtype::int32, "int32", "int32", 4, {0, 0, 0}},
+    {Dtype::boolean, "bool", "bool", 1, {0, 0, 0}},
 };
 
 const DtypeRow& row(Dtype dtype) { return kDtypes[static_cast<std::size_t>(dtype)]; }
@@ -59,18 +60,20 @@ std::size_t size_of(Dtype dtype) { return row(dtype).size; }
 Dtype parse_dtype(std::string_view text) {
   for (const DtypeRow& candidate : kDtypes)
     if (candidate.name == text) return candidate.dtype;
-  throw Error(concat("dtype: must be one of fp64 fp32 fp16 bf16 int32, got ", text));
+  throw Error(concat("dtype: must be one of fp64 fp32 fp16 bf16 int32 bool, got ", text));
 }
 
 Dtype parse_torch_dtype(std::string_view text) {
   for (const DtypeRow& candidate : kDtypes)
     if (candidate.torch_name == text) return candidate.dtype;
-  throw Error(concat("dtype: must be one of float64 float32 float16 bfloat16 int32, got ", text));
+  throw Error(
+      concat("dtype: must be one of float64 float32 float16 bfloat16 int32 bool, got ", text));
 }
 
+bool is_float(Dtype dtype) { return row(dtype).format.precision > 0; }
+
 FloatFormat format_of(Dtype dtype) {
-  ATTEST_CHECK(row(dtype).format.precision > 0, "dtype: must be a floating-point type, got ",
-               name(dtype));
+  ATTEST_CHECK(is_float(dtype), "dtype: must be a floating-point type, got ", name(dtype));
   return row(dtype).format;
 }
 
@@ -93,6 +96,8 @@ double decode(Dtype dtype, const void* element) {
       return decode_bf16(load<std::uint16_t>(element));
     case Dtype::int32:
       return load<std::int32_t>(element);
+    case Dtype::boolean:
+      return load<std::uint8_t>(element) != 0;
   }
   throw Error("dtype: unknown storage type");
 }

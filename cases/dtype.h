@@ -8,17 +8,19 @@ namespace attest {
 
 using Index = std::int64_t;
 
-/// Storage types of tensors. Names in case strings: fp64 fp32 fp16 bf16 int32.
-enum class Dtype { fp64, fp32, fp16, bf16, int32 };
+/// Storage types of tensors. Names in case strings: fp64 fp32 fp16 bf16 int32 bool.
+enum class Dtype { fp64, fp32, fp16, bf16, int32, boolean };
 
 std::string_view name(Dtype);
 
-/// The name PyTorch and ml_dtypes use: float64 float32 float16 bfloat16 int32.
+/// The name PyTorch and ml_dtypes use: float64 float32 float16 bfloat16 int32 bool.
 std::string_view torch_name(Dtype);
 
 /// Both throw attest::Error for an unknown name.
 Dtype parse_dtype(std::string_view);
 Dtype parse_torch_dtype(std::string_view);
+
+bool is_float(Dtype);
 
 /// Bytes of one element.
 std::size_t size_of(Dtype);
@@ -30,7 +32,7 @@ struct FloatFormat {
   int max_exponent;  ///< of the largest binade: numbers lie below 2^(max_exponent + 1)
 };
 
-/// Throws attest::Error for int32.
+/// Throws attest::Error for int32 and bool.
 FloatFormat format_of(Dtype);
 
 /// Unit roundoff u (half an epsilon) of a floating-point type.

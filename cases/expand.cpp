@@ -141,6 +141,11 @@ std::string value_of(const Case& c, std::string_view key) {
   if (key == "bias") return std::string(name(p.layer.bias));
   if (key == "gate") return p.layer.gate ? "1" : "0";
   if (key == "eps") return shortest(p.layer.eps);
+  if (key == "window") return print(p.window);
+  if (key == "alibi") return p.alibi ? "1" : "0";
+  if (key == "attn_bias") return std::string(name(p.attn_bias));
+  if (key == "attn_mask") return std::string(name(p.attn_mask));
+  if (key == "sink") return std::string(name(p.sink));
   if (key == "scale") return shortest(p.scale);
   if (key == "softcap") return shortest(p.softcap);
   if (key == "lens") return p.lens.empty() ? "all" : print_lens(p.lens);

@@ -11,8 +11,6 @@
 namespace attest {
 namespace {
 
-constexpr std::array<std::string_view, 3> kMasks = {"none", "causal", "causal_top_left"};
-
 constexpr std::array<std::string_view, 2> kForms = {"expanded", "absorbed"};
 
 constexpr std::string_view kVariants[] = {
@@ -43,7 +41,34 @@ void check_lens(const Problem& p) {
                "problem: lens must not all be Sk, for without lens they are; got Sk=", p.Sk);
 }
 
-void check_elements(std::string_view tensor, std::array<Index, 4> shape) {
+/// Inputs of core attention that level=layer has not.
+std::string score_inputs(const Problem& p) {
+  std::string names;
+  if (p.alibi) names += " alibi";
+  if (p.attn_bias != PerPair::none) names += " attn_bias";
+  if (p.attn_mask != PerPair::none) names += " attn_mask";
+  if (p.sink != Sink::none) names += " sink";
+  return names;
+}
+
+void check_scores(const Problem& p) {
+  for (const auto& [key, value] : {std::pair{"scale", p.scale}, {"softcap", p.softcap}})
+    ATTEST_CHECK(value >= 0 && value <= kMaxFactor, "problem: ", key, " must lie in [0, ",
+                 kMaxFactor, "], got ", key, "=", shortest(value));
+  ATTEST_CHECK(p.mask == Mask::none || p.window.right < 0, "problem: mask ", name(p.mask),
+               " bounds the keys on the right, so that window must be left,-1, got window=",
+               print(p.window));
+  ATTEST_CHECK(!p.alibi || p.attn_bias == PerPair::none,
+               "problem: scores have one bias, alibi or attn_bias, got both");
+  const std::string inputs = score_inputs(p);
+  ATTEST_CHECK(p.level == Level::core || inputs.empty(),
+               "problem: a layer's scores have no inputs of their own, got", inputs);
+  ATTEST_CHECK(info(p.fill).tag != FillTag::exact || (p.softcap == 0 && inputs.empty()),
+               "problem: fill ", name(p.fill), " gives an exact answer of plain scores only, got",
+               p.softcap > 0 ? " softcap" : "", inputs);
+}
+
+void check_elements(std::string_view tensor, const std::vector<Index>& shape) {
   double elements = 1;
   for (Index extent : shape) elements *= static_cast<double>(extent);
   ATTEST_CHECK(elements <= static_cast<double>(kMaxElements), "problem: ", tensor,
@@ -83,7 +108,6 @@ void check_mla(const Problem& p) {
 }  // namespace
 
 std::string_view name(Variant variant) { return kVariants[static_cast<std::size_t>(variant)]; }
-std::string_view name(Mask mask) { return kMasks[static_cast<std::size_t>(mask)]; }
 std::string_view name(Form form) { return kForms[static_cast<std::size_t>(form)]; }
 
 Variant parse_variant(std::string_view text) {
@@ -95,24 +119,30 @@ Variant parse_variant(std::string_view text) {
   throw Error(concat("variant: must be one of", known, ", got ", text.empty() ? "nothing" : text));
 }
 
-Mask parse_mask(std::string_view text) {
-  const auto found = std::find(kMasks.begin(), kMasks.end(), text);
-  ATTEST_CHECK(found != kMasks.end(), "mask: must be one of none causal causal_top_left, got ",
-               text);
-  return static_cast<Mask>(found - kMasks.begin());
-}
-
 Form parse_form(std::string_view text) {
   ATTEST_CHECK(text == kForms[0] || text == kForms[1],
                "form: must be one of expanded absorbed, got ", text);
   return text == kForms[0] ? Form::expanded : Form::absorbed;
 }
 
-Index Problem::visible_keys(Index b, Index i) const {
-  const Index keys = length(b);
-  if (mask == Mask::none) return keys;
-  const Index last = mask == Mask::causal ? i + keys - Sq : i;
-  return std::clamp<Index>(last + 1, 0, keys);
+KeyRange Problem::visible(Index b, Index i) const {
+  const Index keys = length(b), at = mask == Mask::causal_top_left ? i : i + keys - Sq;
+  Index begin = 0, end = keys;
+  if (window.left >= 0) begin = at - window.left;
+  if (window.right >= 0) end = at + window.right + 1;
+  if (mask != Mask::none) end = at + 1;
+  end = std::clamp<Index>(end, 0, keys);
+  return {std::clamp<Index>(begin, 0, end), end};
+}
+
+KeyRange Problem::visible(Index b) const {
+  return {visible(b, 0).begin, visible(b, Sq - 1).end};  // neither falls with i
+}
+
+std::vector<Index> Problem::pair_shape(PerPair axes) const {
+  const bool of_batch = axes == PerPair::batch || axes == PerPair::full;
+  const bool of_head = axes == PerPair::head || axes == PerPair::full;
+  return {of_batch ? B : 1, of_head ? H : 1, Sq, Sk};
 }
 
 Index Problem::table_width() const { return (Sk + page - 1) / page; }
@@ -128,7 +158,7 @@ std::string print_lens(const std::vector<Index>& lens) {
 double Problem::flops() const {
   double pairs = 0;
   for (Index b = 0; b < B; ++b)
-    for (Index i = 0; i < Sq; ++i) pairs += static_cast<double>(visible_keys(b, i));
+    for (Index i = 0; i < Sq; ++i) pairs += static_cast<double>(visible(b, i).size());
   return 2.0 * static_cast<double>(H * (D + Dv)) * pairs;
 }
 
@@ -145,10 +175,9 @@ void validate(const Problem& p) {
                " G=", p.G, "; use gqa for shared key/value heads");
   ATTEST_CHECK(p.variant != Variant::mqa || p.G == 1, "problem: mqa needs G = 1, got G=", p.G,
                "; use gqa for several key/value heads");
-  ATTEST_CHECK(p.dtype != Dtype::int32, "problem: dtype must be a floating-point type, got int32");
-  for (const auto& [key, value] : {std::pair{"scale", p.scale}, {"softcap", p.softcap}})
-    ATTEST_CHECK(value >= 0 && value <= kMaxFactor, "problem: ", key, " must lie in [0, ",
-                 kMaxFactor, "], got ", key, "=", shortest(value));
+  ATTEST_CHECK(is_float(p.dtype), "problem: dtype must be a floating-point type, got ",
+               name(p.dtype));
+  check_scores(p);
   check_lens(p);
   check_mla(p);
   check_dim("page", p.page, 0);
@@ -162,6 +191,8 @@ void validate(const Problem& p) {
     check_elements("v_cache", {p.pool_pages(), p.page, p.G, p.Dv});
   }
   check_elements("o", {p.B, p.Sq, p.H, p.Dv});
+  for (const auto& [name, axes] : {std::pair{"attn_bias", p.attn_bias}, {"attn_mask", p.attn_mask}})
+    if (axes != PerPair::none) check_elements(name, p.pair_shape(axes));
 }
 
 std::string print(const Problem& p) {
@@ -178,8 +209,13 @@ std::string print(const Problem& p) {
   if (!p.lens.empty()) text += concat(" lens=", print_lens(p.lens));
   if (p.page != defaults.page) text += concat(" page=", p.page);
   if (p.mask != defaults.mask) text += concat(" mask=", name(p.mask));
+  if (p.window != defaults.window) text += concat(" window=", print(p.window));
   if (p.scale != defaults.scale) text += concat(" scale=", shortest(p.scale));
   if (p.softcap != defaults.softcap) text += concat(" softcap=", shortest(p.softcap));
+  if (p.alibi) text += " alibi=1";
+  if (p.attn_bias != defaults.attn_bias) text += concat(" attn_bias=", name(p.attn_bias));
+  if (p.attn_mask != defaults.attn_mask) text += concat(" attn_mask=", name(p.attn_mask));
+  if (p.sink != defaults.sink) text += concat(" sink=", name(p.sink));
   if (p.fill != defaults.fill) text += concat(" fill=", name(p.fill));
   if (p.seed != defaults.seed) text += concat(" seed=", p.seed);
   return text;

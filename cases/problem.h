@@ -9,6 +9,7 @@
 #include "cases/fill.h"
 #include "cases/layer.h"
 #include "cases/rope.h"
+#include "cases/scores.h"
 
 namespace attest {
 
@@ -17,19 +18,13 @@ enum class Variant {
 #include "cases/variants.def"
 };
 
-/// Which keys a query sees. causal is bottom-right: query i sees keys j <= i + Sk - Sq; top-left:
-/// j <= i.
-enum class Mask { none, causal, causal_top_left };
-
 /// How MLA is computed: with keys and values expanded from the latent, a head each, or absorbed,
 /// with queries taken to the latent, which then is both the key and the value of all heads.
 enum class Form { expanded, absorbed };
 
 std::string_view name(Variant);
-std::string_view name(Mask);
 std::string_view name(Form);
 Variant parse_variant(std::string_view);
-Mask parse_mask(std::string_view);
 Form parse_form(std::string_view);
 
 /// What is computed: one attention problem, a value.
@@ -72,8 +67,13 @@ struct Problem {
   std::vector<Index> lens;  ///< keys that each batch entry has, of Sk slots; empty: Sk
   Index page = 0;           ///< keys a page, where k and v lie in pages; 0: they do not
   Mask mask = Mask::none;
+  Window window;
   double scale = 0;    ///< multiplies q k^T; 0: what follows from the widths and rope
   double softcap = 0;  ///< scores become softcap * tanh(score / softcap), before the mask; 0: no
+  bool alibi = false;  ///< alibi_slopes[h] times the distance to a query is taken off its scores
+  PerPair attn_bias = PerPair::none;  ///< attn_bias is added to scores; its -inf masks
+  PerPair attn_mask = PerPair::none;  ///< keys where attn_mask is true are masked out
+  Sink sink = Sink::none;
   Fill fill = Fill::normal;
   std::uint64_t seed = 0;
 
@@ -82,9 +82,16 @@ struct Problem {
   /// Keys of batch entry b: lens[b], or Sk.
   Index length(Index b) const { return lens.empty() ? Sk : lens[static_cast<std::size_t>(b)]; }
 
-  /// Number of keys that query i of batch entry b sees; they are keys 0 .. n-1. Masks count from
-  /// the end of the entry's own keys: bottom-right, query i sees keys j <= i + length(b) - Sq.
-  Index visible_keys(Index b, Index i) const;
+  /// The keys that query i of batch entry b sees, before attn_mask and attn_bias take some of them.
+  /// Masks count from the end of the entry's own keys: bottom-right, query i sees keys
+  /// j <= i + length(b) - Sq.
+  KeyRange visible(Index b, Index i) const;
+
+  /// The keys that any query of batch entry b sees.
+  KeyRange visible(Index b) const;
+
+  /// Shape of attn_bias or attn_mask: [1 or B, 1 or H, Sq, Sk].
+  std::vector<Index> pair_shape(PerPair axes) const;
 
   /// Position of query i in its sequence, which ends with the queries: length(b) - Sq + i.
   Index position(Index b, Index i) const { return length(b) - Sq + i; }

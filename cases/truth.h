@@ -17,6 +17,7 @@ namespace attest {
 ///     second_moment   sum_{j: p_j != 1} (2^floor(log2 p_j) v_j / l)^2
 ///     visible_abs_v   sum_j |v_j|
 ///   per row [B,H,Sq], layout BHS
+///     visible         number of visible keys; a sink is one more, whose a and v are 0
 ///     row_max m, row_sum l, mean_a sum_j P_j a_j, mean_gap sum_j P_j (m - s_j), max_a max_j a_j,
 ///     max_gap max_j (m - s_j), max_raises number of keys, in order, that raise the running maximum
 /// Rows that see no key: row_max = -inf, everything else 0.

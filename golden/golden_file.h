@@ -15,9 +15,10 @@ namespace attest {
 /// One case as a golden file keeps it.
 ///
 /// groups: "inputs" (q [B,Sq,H,D], k [B,Sk,G,D], v [B,Sk,G,Dv] in the problem's dtype), "outputs"
-/// (o [B,Sq,H,Dv], lse [B,H,Sq]), "conditioning" (cases/truth.h). Dumps of failing cases add "got"
-/// and "bound", which hold o and lse too. Tensors of these names must have these shapes; other
-/// names may have any shape. Tensors come back in name order.
+/// (o [B,Sq,H,Dv], lse [B,H,Sq]), "conditioning" (cases/truth.h); of a layer what cases/stages.h
+/// lets in and leaves. Dumps of failing cases add "got" and "bound", which hold o and lse too.
+/// Tensors of these names must have these shapes; other names may have any shape. Tensors come back
+/// in name order.
 /// tier: "full" keeps every element, "digest" only shape, dtype and SHA-256 of every tensor.
 /// attributes: further text, such as "run" (how a dumped case was run) or "verdict".
 struct StoredCase {

@@ -156,6 +156,8 @@ Handle file_type(Dtype dtype) {
       return float16_type(8, 127);
     case Dtype::int32:
       return {H5Tcopy(H5T_STD_I32LE), H5Tclose, "H5Tcopy"};
+    case Dtype::boolean:
+      return {H5Tcopy(H5T_STD_U8LE), H5Tclose, "H5Tcopy"};
   }
   throw Error("golden: unknown storage type");
 }

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "cases/error.h"
+#include "cases/inputs.h"
 #include "cases/sha256.h"
 
 namespace attest::golden {
@@ -11,8 +12,8 @@ namespace {
 
 constexpr std::string_view kPerElement[] = {"abs_mag", "abs_mag_a", "abs_mag_gap", "second_moment",
                                             "visible_abs_v"};
-constexpr std::string_view kPerRow[] = {"row_max", "row_sum", "mean_a",    "mean_gap",
-                                        "max_a",   "max_gap", "max_raises"};
+constexpr std::string_view kPerRow[] = {"row_max", "row_sum", "mean_a",     "mean_gap",
+                                        "max_a",   "max_gap", "max_raises", "visible"};
 
 bool contains(std::span<const std::string_view> list, std::string_view name) {
   return std::find(list.begin(), list.end(), name) != list.end();
@@ -35,15 +36,16 @@ bool is_name(std::string_view name) {
 
 namespace {
 
-std::optional<NamedShape> paged_shape(const Problem& p, const std::string& name) {
-  const Index pages = p.pool_pages();
-  if (name == "block_table") return NamedShape{"BN", {p.B, p.table_width()}};
-  if (p.form == Form::absorbed) {
-    if (name == "latent_cache") return NamedShape{"PSC", {pages, p.page, p.D}};
-    return std::nullopt;
-  }
-  if (name == "k_cache") return NamedShape{"PSHD", {pages, p.page, p.G, p.D}};
-  if (name == "v_cache") return NamedShape{"PSHD", {pages, p.page, p.G, p.Dv}};
+std::optional<NamedShape> find_spec(const std::vector<TensorSpec>& specs, const std::string& name) {
+  for (const TensorSpec& spec : specs)
+    if (spec.name == name) return NamedShape{spec.layout, spec.shape};
+  return std::nullopt;
+}
+
+/// Type of an input; nothing is fixed of one that the problem does not have.
+std::optional<Dtype> input_dtype(const Problem& p, const std::string& name) {
+  for (const TensorSpec& spec : inputs_of(p))
+    if (spec.name == name) return spec.dtype;
   return std::nullopt;
 }
 
@@ -51,18 +53,13 @@ std::optional<NamedShape> paged_shape(const Problem& p, const std::string& name)
 
 std::optional<NamedShape> fixed_shape(const Problem& p, const std::string& group,
                                       const std::string& name) {
-  const NamedShape per_element{"BSHD", {p.B, p.Sq, p.H, p.Dv}}, per_row{"BHS", {p.B, p.H, p.Sq}};
-  if (group == "inputs") {
-    if (name == "q") return NamedShape{"BSHD", {p.B, p.Sq, p.H, p.D}};
-    if (name == "seqlens_k" && !p.lens.empty()) return NamedShape{"B", {p.B}};
-    if (p.page > 0) return paged_shape(p, name);
-    if (p.form == Form::absorbed) {
-      if (name == "latent_cache") return NamedShape{"BSC", {p.B, p.Sk, p.D}};
-      return std::nullopt;
-    }
-    if (name == "k") return NamedShape{"BSHD", {p.B, p.Sk, p.G, p.D}};
-    if (name == "v") return NamedShape{"BSHD", {p.B, p.Sk, p.G, p.Dv}};
-  } else if (group == "outputs" || group == "got" || group == "bound") {
+  const bool layer = p.level == Level::layer;
+  const Index attended = layer ? core_of(p).Dv : p.Dv;  // width of what conditioning is of
+  const NamedShape per_element{"BSHD", {p.B, p.Sq, p.H, attended}},
+      per_row{"BHS", {p.B, p.H, p.Sq}};
+  if (group == "inputs") return find_spec(inputs_of(p), name);
+  if (group == "outputs" || group == "got" || group == "bound") {
+    if (layer) return find_spec(layer_outputs(p), name);
     if (name == "o") return per_element;
     if (name == "lse") return per_row;
   } else if (group == "conditioning") {
@@ -85,10 +82,10 @@ void check_tensor(const Problem& problem, const Digest& tensor) {
   ATTEST_CHECK(tensor.shape == fixed->shape && tensor.layout == fixed->layout, "must hold ", path,
                " as ", fixed->layout, " ", text(fixed->shape), ", got ", tensor.layout, " ",
                text(tensor.shape), " for ", print(problem));
-  const bool integers = tensor.name == "block_table" || tensor.name == "seqlens_k";
-  const Dtype dtype = integers ? Dtype::int32 : problem.dtype;
-  ATTEST_CHECK(tensor.group != "inputs" || tensor.dtype == dtype, "must hold ", path, " as ",
-               torch_name(dtype), ", got ", torch_name(tensor.dtype), " for ", print(problem));
+  if (tensor.group != "inputs") return;
+  const std::optional<Dtype> dtype = input_dtype(problem, tensor.name);
+  ATTEST_CHECK(tensor.dtype == dtype, "must hold ", path, " as ", torch_name(*dtype), ", got ",
+               torch_name(tensor.dtype), " for ", print(problem));
 }
 
 std::uint64_t byte_count(const Digest& tensor, std::uint64_t limit) {

@@ -49,9 +49,9 @@ struct CandidateOptions {
   Reading reading = {};
 };
 
-/// The rounding of a likeness for one problem. No order of additions is assumed: 17 roundings for
-/// each 16-wide MMA, else one for each product and two more (a scale folded into q, a p divided by
-/// l before p v).
+/// The rounding of a likeness for one problem, of a layer that of its stages too. No order of
+/// additions is assumed: 17 roundings for each 16-wide MMA, else one for each product and two more
+/// (a scale folded into q, a p divided by l before p v).
 Descriptor descriptor_of(const Likeness&, const Problem&, Dtype o_type, const CandidateOptions&);
 
 /// Throws InfraError that names cases of the candidate which the golden lacks.
@@ -60,7 +60,7 @@ void check_cases(const GoldenFile& candidate, const GoldenFile& golden);
 /// One judged case, and what it was taken for.
 struct Candidate {
   Record record;
-  const Likeness* like;
+  const Likeness* like;     ///< null where none is needed
   std::string taken_for;    ///< "o in bf16, taken for flash-attention (default for bf16)"
   std::string passes_with;  ///< "--lse log2": options with which a failing case passes
 };
@@ -70,8 +70,9 @@ struct Candidate {
 /// names the dump.
 ///
 /// candidate: o [B,Sq,H,Dv] in the problem's type, fp32 or fp64; lse [B,H,Sq] in fp32 or fp64 or
-/// none. golden: tier full. Throws InfraError for others, for inputs in the candidate that are not
-/// the golden's, and where options.reading or an arithmetic in fp64 contradicts what is stored.
+/// none; of a layer see candidate_layer.h. golden: tier full. Throws InfraError for others, for
+/// inputs in the candidate that are not the golden's, and where options.reading or an arithmetic in
+/// fp64 contradicts what is stored.
 Candidate judge_candidate(const StoredCase& candidate, const StoredCase& golden,
                           const CandidateOptions&, const std::filesystem::path& failures);
 

@@ -78,7 +78,7 @@ class Head {
 
   void add(const Candidate& judged) {
     ++taken_for_[judged.taken_for];
-    assumed_[judged.like->name] = judged.like->assumes;
+    if (judged.like) assumed_[judged.like->name] = judged.like->assumes;
     failed_ = failed_ || judged.record.judgement.verdict == Verdict::fail;
     if (!judged.passes_with.empty()) ++passing_with_[judged.passes_with];
   }

@@ -27,6 +27,7 @@ Conditioning::Conditioning(const Problem& p, const Truth& truth) : problem_(p) {
   abs_mag_gap_ = values(conditioning, "abs_mag_gap", element);
   second_moment_ = values(conditioning, "second_moment", element);
   visible_abs_v_ = values(conditioning, "visible_abs_v", element);
+  visible_ = values(conditioning, "visible", row);
   row_max_ = values(conditioning, "row_max", row);
   row_sum_ = values(conditioning, "row_sum", row);
   mean_a_ = values(conditioning, "mean_a", row);
@@ -36,13 +37,17 @@ Conditioning::Conditioning(const Problem& p, const Truth& truth) : problem_(p) {
   max_raises_ = values(conditioning, "max_raises", row);
 }
 
+bool Conditioning::empty(Index b, Index i, Index h) const {
+  return visible_[static_cast<std::size_t>((b * problem_.H + h) * problem_.Sq + i)] == 0;
+}
+
 RowConditioning Conditioning::row(Index b, Index i, Index h) const {
   const Problem& p = problem_;
   const auto n = static_cast<std::size_t>((b * p.H + h) * p.Sq + i);
   const auto width = static_cast<std::size_t>(p.Dv);
   const std::size_t first = static_cast<std::size_t>((b * p.Sq + i) * p.H + h) * width;
   const auto part = [&](std::span<const double> all) { return all.subspan(first, width); };
-  return {.visible = p.visible_keys(b, i),
+  return {.visible = static_cast<Index>(visible_[n]),
           .lse = lse_[n],
           .row_max = row_max_[n],
           .row_sum = row_sum_[n],

@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "cases/inputs.h"
 #include "cases/layer_work.h"
 #include "cases/stages.h"
 #include "cuda/kernel.h"
@@ -66,8 +67,10 @@ void add_attention(std::string_view kernel, const Problem& p, Index splits, Work
   const Index ratio = p.H / p.G, rows = ratio * p.Sq;
   for (Index b = 0; b < p.B; ++b)
     for (Index first = 0; first < rows; first += t.rows) {
-      const Index last_query = (std::min(first + t.rows, rows) - 1) / ratio;
-      const double passes = static_cast<double>(p.G * tiles(p.visible_keys(b, last_query), t.keys));
+      const Index last = std::min(first + t.rows, rows) - 1;
+      const Index begin = p.visible(b, first / ratio).begin, end = p.visible(b, last / ratio).end;
+      const Index passed = std::max<Index>(0, tiles(end, t.keys) - begin / t.keys);
+      const double passes = static_cast<double>(p.G * passed);
       at(work, t.step) += passes;
       at(work, Work::mma) += passes * static_cast<double>(t.mma);
       at(work, Work::block) += static_cast<double>(p.G * splits);
@@ -132,10 +135,7 @@ WorkCounts core_case(const Case& c) {
   const Index splits = find_kernel(c.run.kernel, Backend::emu).splits(p, c.run.splits);
   add_attention(c.run.kernel, p, splits, work);
   scale_launches(has_unused_slots(p) ? 3 : 1, work);
-  const double slots = static_cast<double>(p.page > 0 ? p.pool_pages() * p.page : p.B * p.Sk);
-  const Index key_width = p.form == Form::absorbed ? p.D : p.D + p.Dv;
-  at(work, Work::drawn) =
-      static_cast<double>(p.B * p.Sq * p.H * p.D) + slots * static_cast<double>(p.G * key_width);
+  for (const TensorSpec& spec : inputs_of(p)) at(work, Work::drawn) += elements(spec);
   at(work, Work::truth) = p.flops();
   at(work, Work::truth_row) = static_cast<double>(p.B * p.H * p.Sq);
   at(work, Work::judged) = static_cast<double>(p.B * p.H * p.Sq * p.Dv);

@@ -14,8 +14,10 @@ namespace attest {
 namespace {
 
 constexpr std::string_view kSizes = " B Sq Sk H G D Dv Dn Dr E L seed ";
-constexpr std::size_t kFewValues = 6;  // of a key whose values are features of their own
-constexpr std::size_t kNamed = 10;     // missing combinations of a block
+constexpr std::size_t kFewValues = 6;    // of a key whose values are features of their own
+constexpr std::size_t kNamed = 10;       // missing combinations of a block
+constexpr std::size_t kRowName = 28;     // characters of a row's name and count
+constexpr std::size_t kPageWidth = 100;  // the columns that do not fit follow below
 
 std::vector<KeyValue> printed(const Case& c) {
   const std::string problem = print(c.problem);
@@ -102,6 +104,30 @@ std::string never_together(const FeatureTable& table) {
   return text;
 }
 
+std::size_t column_width(const FeatureTable& table, std::size_t key) {
+  return std::max<std::size_t>(table.keys[key].size(), 4) + 1;
+}
+
+/// A line for each feature, with the cases that it shares with each of these keys.
+std::string counts(const FeatureTable& table, const std::vector<std::size_t>& columns) {
+  std::string text = fmt::format("{:<{}}", "cases with", kRowName);
+  for (std::size_t k : columns)
+    text += fmt::format("{:>{}}", table.keys[k], column_width(table, k));
+  text += '\n';
+  for (std::size_t f = 0; f < table.names.size(); ++f) {
+    text += fmt::format("{:<{}}{:>6}", table.names[f], kRowName - 6, table.count[f][f]);
+    for (std::size_t k : columns) {
+      std::size_t sum = 0;
+      for (std::size_t g = 0; g < table.names.size(); ++g)
+        if (table.key_of[g] == k) sum += table.count[f][g];
+      const std::string cell = table.key_of[f] == k ? "-" : sum == 0 ? "." : std::to_string(sum);
+      text += fmt::format("{:>{}}", cell, column_width(table, k));
+    }
+    text += '\n';
+  }
+  return text;
+}
+
 struct Column {
   std::string covered, infeasible, missing;
 };
@@ -109,7 +135,7 @@ struct Column {
 Column column(const CoverageReport& report, bool promised) {
   const std::string missing = std::to_string(report.missing.size());
   return {std::to_string(report.covered), std::to_string(report.infeasible()),
-          promised ? missing + ' ' : '(' + missing + ')'};
+          promised ? missing : '(' + missing + ')'};
 }
 
 constexpr const char* kRow = "{:<18}{:<12}{:>6}{:>9}{:>12}{:>9}{:>11}{:>12}{:>9}\n";
@@ -138,30 +164,22 @@ FeatureTable feature_table(std::span<const Case> cases) {
 }
 
 std::string print(const FeatureTable& table) {
-  std::vector<std::size_t> of_key(table.keys.size(), 0), columns;
+  std::vector<std::size_t> of_key(table.keys.size(), 0);
   for (std::size_t f = 0; f < table.names.size(); ++f) of_key[table.key_of[f]] += table.count[f][f];
-  for (std::size_t k = 0; k < table.keys.size(); ++k)
-    if (of_key[k] < table.cases) columns.push_back(k);
-  const auto width = [&](std::size_t k) {
-    return std::max<std::size_t>(table.keys[k].size(), 4) + 1;
-  };
-  std::string text = fmt::format("{:<22}{:>6}", "cases with", "");
-  for (std::size_t k : columns) text += fmt::format("{:>{}}", table.keys[k], width(k));
-  text += '\n';
-  for (std::size_t f = 0; f < table.names.size(); ++f) {
-    text += fmt::format("{:<22}{:>6}", table.names[f], table.count[f][f]);
-    for (std::size_t k : columns) {
-      std::size_t sum = 0;
-      for (std::size_t g = 0; g < table.names.size(); ++g)
-        if (table.key_of[g] == k) sum += table.count[f][g];
-      text += fmt::format("{:>{}}",
-                          table.key_of[f] == k ? "-"
-                          : sum == 0           ? "."
-                                               : std::to_string(sum),
-                          width(k));
+  std::string text;
+  std::vector<std::size_t> columns;
+  std::size_t width = kRowName;
+  for (std::size_t k = 0; k < table.keys.size(); ++k) {
+    if (of_key[k] == table.cases) continue;
+    if (width + column_width(table, k) > kPageWidth) {
+      text += counts(table, columns) + '\n';
+      columns.clear();
+      width = kRowName;
     }
-    text += '\n';
+    columns.push_back(k);
+    width += column_width(table, k);
   }
+  text += counts(table, columns);
   const std::string empty = never_together(table);
   return text + (empty.empty() ? "" : "\nno case has both:\n" + empty);
 }

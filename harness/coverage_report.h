@@ -25,8 +25,8 @@ struct FeatureTable {
 
 FeatureTable feature_table(std::span<const Case>);
 
-/// A line for each feature, with a column for each key that some cases have and others do not; then
-/// the features that never meet.
+/// A line for each feature, with a column for each key that some cases have and others do not,
+/// below each other where they are many; then the features that never meet.
 std::string print(const FeatureTable&);
 
 /// A line for each block: how many pairs and triples of its axes' values the cases cover, how many

@@ -116,7 +116,7 @@ double onehot_v(const Element& e) {
 // their sums: roundings line up (coherent).
 double tailhot_v(const Element& e) {
   const Problem& p = e.row.problem;
-  const Index last = p.visible_keys(e.row.b, p.Sq - 1) - 1, s = e.row.s;
+  const Index last = p.visible(e.row.b).end - 1, s = e.row.s;
   const bool edge = s >= 63 && std::has_single_bit(static_cast<std::uint64_t>(s + 1));
   return s >= last - 1 || edge ? 64 : 0;
 }

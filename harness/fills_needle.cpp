@@ -40,16 +40,17 @@ double code(const Stream& k, Index b, Index j, Index g, Index d, Index bits) {
 /// The key that a row points at: ends and middle of what it sees, the edges of a random tile, and
 /// a random key, in turn over rows and heads. Key 0 when it sees none (o must be 0 then).
 Index target(const Row& row) {
-  const Index seen = row.problem.visible_keys(row.b, row.s);
-  if (seen == 0) return 0;
+  const auto [begin, end] = row.problem.visible(row.b, row.s);
+  if (begin == end) return 0;
   const Draw draw = row.at(0);
   const auto below = [](std::uint64_t bits, Index n) {
     return static_cast<Index>(bits % static_cast<std::uint64_t>(n));
   };
-  const Index edge = kTile * below(draw.word[0], seen / kTile + 1);
-  const Index choices[] = {0,    seen - 1, seen - 2, edge - 1,
-                           edge, edge + 1, seen / 2, below(draw.word[1], seen)};
-  return std::clamp<Index>(choices[(row.s + row.h) % 8], 0, seen - 1);
+  const Index edge = begin + kTile * below(draw.word[0], (end - begin) / kTile + 1);
+  const Index choices[] = {
+      begin, end - 1,  end - 2,           edge - 1,
+      edge,  edge + 1, (begin + end) / 2, begin + below(draw.word[1], end - begin)};
+  return std::clamp<Index>(choices[(row.s + row.h) % 8], begin, end - 1);
 }
 
 }  // namespace

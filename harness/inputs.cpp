@@ -7,10 +7,11 @@
 #include <span>
 #include <vector>
 
-#include "cases/stages.h"
+#include "cases/inputs.h"
 #include "harness/fills.h"
 #include "harness/layer_inputs.h"
 #include "harness/rounding.h"
+#include "harness/score_inputs.h"
 
 namespace attest {
 namespace {
@@ -132,22 +133,8 @@ TensorSet make_dense(const Problem& p) {
 }  // namespace
 
 std::vector<std::string> input_names(const Problem& p) {
-  std::vector<std::string> names = {"q"};
-  if (p.level == Level::layer) {
-    names.clear();
-    for (const TensorSpec& spec : layer_weights(p)) names.push_back(spec.name);
-    for (const TensorSpec& spec : layer_caches(p)) names.push_back(spec.name);
-    if (!p.lens.empty()) names.emplace_back("seqlens_k");
-    return names;
-  }
-  if (p.form == Form::absorbed)
-    names.insert(names.end(), {"latent_cache"});
-  else if (p.page > 0)
-    names.insert(names.end(), {"k_cache", "v_cache"});
-  else
-    names.insert(names.end(), {"k", "v"});
-  if (p.page > 0) names.emplace_back("block_table");
-  if (!p.lens.empty()) names.emplace_back("seqlens_k");
+  std::vector<std::string> names;
+  for (const TensorSpec& spec : inputs_of(p)) names.push_back(spec.name);
   return names;
 }
 
@@ -159,7 +146,10 @@ TensorSet place(const Problem& p, const TensorSet& dense) {
 
 TensorSet make_inputs(const Problem& p) {
   validate(p);
-  return p.level == Level::layer ? make_layer_inputs(p) : place(p, make_dense(p));
+  if (p.level == Level::layer) return make_layer_inputs(p);
+  TensorSet inputs = place(p, make_dense(p));
+  add_score_inputs(p, inputs);
+  return inputs;
 }
 
 }  // namespace attest

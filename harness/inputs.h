@@ -22,6 +22,8 @@ namespace attest {
 /// With lens there is seqlens_k [B] int32, layout B, too. Slots from length(b) on and pages that no
 /// key lies in hold NaN (all bits set); entries of block_table for pages without keys, 2^31 - 1.
 ///
+/// What enters the scores beside q and k: score_inputs.h.
+///
 /// The bits depend on nothing but the problem: not on the machine, not on the number of threads.
 /// An element depends on seed, fill and its own indices only, so a smaller problem's tensors are
 /// corners of a larger one's and all variants, masks and dtypes share their draws. The exceptions:

@@ -84,7 +84,13 @@ Judgement judge_stages(const Problem& p, const TensorSet& inputs, const Descript
       return whole;
     }
   for (const Stage& stage : stages(p)) {
-    const Truth truth = reference::layer_stage(p, stage, inputs, outputs);
+    Truth truth;
+    try {
+      truth = reference::layer_stage(p, stage, inputs, outputs);
+    } catch (const Error&) {
+      if (whole.verdict != Verdict::fail) throw;
+      break;  // a stage failed before, and what it left, an old row of a cache, is not finite
+    }
     if (stage.kind == StageKind::attention) {
       add(judge_attention(p, stage, truth, d, outputs, whole), whole);
     } else {
@@ -118,9 +124,9 @@ void judge_end_to_end(const Problem& p, const Truth& truth, std::span<const doub
   if (whole.verdict == Verdict::fail || m.nmse_a <= limit) return;
   whole.verdict = Verdict::fail;
   whole.check = Check::nmse;
-  whole.message =
-      concat("end to end: error^2 of y over y^2, times o^2 over (sum P|v|)^2, is ", m.nmse_a,
-             ", above ", limit, "; every stage by itself is within its bound");
+  whole.message = concat("end to end: error^2 of y over y^2, times o^2 over (sum P|v|)^2, is ",
+                         m.nmse_a, ", above ", limit,
+                         whole.stages.empty() ? "" : "; every stage by itself is within its bound");
 }
 
 Judgement judge_layer(const Problem& p, const TensorSet& inputs, const Truth& truth,

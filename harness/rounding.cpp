@@ -75,6 +75,7 @@ void encode(Dtype dtype, std::span<const double> values, void* first) {
     case Dtype::bf16:
       return encode_all<std::uint16_t>(dtype, values, out);
     case Dtype::int32:
+    case Dtype::boolean:
       break;
   }
   throw Error(concat("encode: must round to a floating-point type, got ", name(dtype)));

@@ -70,7 +70,7 @@ const ComparedRow& RowReader::read(Index n) {
   row_.b = n / (p.H * p.Sq);
   row_.i = n / p.H % p.Sq;
   row_.h = n % p.H;
-  row_.empty = p.visible_keys(row_.b, row_.i) == 0;
+  row_.empty = conditioning_.empty(row_.b, row_.i, row_.h);
   const auto width = static_cast<std::size_t>(p.Dv);
   const auto want = want_o_.subspan(static_cast<std::size_t>(n) * width, width);
   const std::byte* stored = got_o_.bytes().data();

@@ -57,9 +57,11 @@ std::string in_full(const Record& record) {
 
 /// One line a stage of a layer, and how far its output is from a layer without roundings.
 std::string stage_table(const Judgement& j) {
-  if (j.stages.empty()) return "";
-  std::string text = fmt::format("{:<14}{:<12}{:>10}{:>12}{:>8}\n", "stage", "verdict", "elements",
-                                 "worst", "rho");
+  if (j.end_to_end_limit == 0) return "";  // no layer
+  std::string text;
+  if (!j.stages.empty())
+    text = fmt::format("{:<14}{:<12}{:>10}{:>12}{:>8}\n", "stage", "verdict", "elements", "worst",
+                       "rho");
   for (const StageResult& stage : j.stages)
     text += fmt::format("{:<14}{:<12}{:>10}{:>12.2f}{:>8.2f}\n", stage.stage, name(stage.verdict),
                         stage.total, stage.ratio, stage.rho);

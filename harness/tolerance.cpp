@@ -25,11 +25,34 @@ Dtype arithmetic(const Descriptor& d) {
   return d.u_a > unit_roundoff(Dtype::fp64) ? Dtype::fp32 : Dtype::fp64;
 }
 
-/// Rescales of the running sums: at most one a block of keys. [4]
-double most_rescales(const Problem& p, const Descriptor& d, const RowConditioning& row) {
-  const Index keys = d.splits == 1 ? row.visible : (p.Sk + d.splits - 1) / d.splits;
-  return static_cast<double>((std::min(row.visible, keys) + d.block_k - 1) / d.block_k);
+/// Blocks that the keys of a row lie in: side by side from key 0 on, or from any key on, or
+/// anywhere.
+Index most_blocks(const Problem& p, const Descriptor& d, Index keys) {
+  const Index from_start = (keys + d.block_k - 1) / d.block_k,
+              all = (p.Sk + d.block_k - 1) / d.block_k;
+  if (p.attn_bias != PerPair::none || p.attn_mask != PerPair::none) return std::min(keys, all);
+  return p.window.left < 0 ? from_start : std::min({keys, all, from_start + 1});
 }
+
+/// Rescales of the running sums: at most one a block of keys, and one by the sink. [4]
+double most_rescales(const Problem& p, const Descriptor& d, const RowConditioning& row) {
+  const Index of_sink = p.sink != Sink::none, keys = row.visible - of_sink;
+  const Index in_split = d.splits == 1 ? p.Sk : (p.Sk + d.splits - 1) / d.splits;
+  const Index blocks = std::min(most_blocks(p, d, keys), (in_split + d.block_k - 1) / d.block_k);
+  return static_cast<double>(blocks + of_sink);
+}
+
+/// What cap, bias and sink add to the error of a score z: of_a a + of_z |z|. [2]
+struct ScoreError {
+  double of_a = 0, of_z = 0;
+
+  ScoreError(const Problem& p, const Descriptor& d) {
+    const bool biased = p.alibi || p.attn_bias != PerPair::none;
+    const double cap = p.softcap > 0 ? d.u_tanh + 2 * d.u_a : 0;
+    of_a = biased ? cap + 4 * d.u_a : 0;
+    of_z = (biased ? 4 * d.u_a : cap) + (p.sink != Sink::none ? 2 * d.u_a : 0);
+  }
+};
 
 /// How far the exponent of a key can be off, and what that does to p. [2, 3]
 struct Exponent {
@@ -38,12 +61,11 @@ struct Exponent {
   double growth, spread;            // (e^x - 1) / x at the largest eta; e^mean
 
   /// accumulated: relative error of the sum q k.
-  /// capped: relative error of a score that the cap adds.
-  Exponent(double accumulated, double capped, const Descriptor& d, const RowConditioning& row,
-           double T)
-      : eta_a(accumulated),
-        eta_gap(4 * d.u_a + capped),
-        eta_rest((2 * d.u_a + capped) * std::abs(row.row_max) + d.u_exp +
+  Exponent(double accumulated, const ScoreError& more, const Descriptor& d,
+           const RowConditioning& row, double T)
+      : eta_a(accumulated + more.of_a),
+        eta_gap(4 * d.u_a + more.of_z),
+        eta_rest((2 * d.u_a + more.of_z) * std::abs(row.row_max) + d.u_exp +
                  T * (d.u_exp + 3 * d.u_a)),
         mean(eta_a * row.mean_a + eta_gap * row.mean_gap + eta_rest),
         largest(eta_a * row.max_a + eta_gap * row.max_gap + eta_rest),
@@ -87,9 +109,9 @@ double of_divisor(double x) { return x < 1 ? x / (1 - x) : kHuge; }
 RowModel model(const Problem& p, const Descriptor& d, const RowConditioning& row) {
   const double T = most_rescales(p, d, row), raises = std::min(T, row.max_raises);
   const double typical_T = d.splits == 1 ? raises : T;
-  const double capped = p.softcap > 0 ? d.u_tanh + 2 * d.u_a : 0;
-  RowModel c{.hard = {gamma(d.depth_qk, d.u_acc), capped, d, row, T},
-             .stat = {gamma(d.chain_qk, d.u_acc), capped, d, row, typical_T}};
+  const ScoreError more(p, d);
+  RowModel c{.hard = {gamma(d.depth_qk, d.u_acc), more, d, row, T},
+             .stat = {gamma(d.chain_qk, d.u_acc), more, d, row, typical_T}};
   set_p(c, d, row);
 
   const auto splits = static_cast<double>(d.splits);
@@ -239,7 +261,7 @@ Bounds derive_bounds(const Problem& p, const Truth& truth, const Descriptor& d) 
     for (Index b = 0; b < p.B; ++b)
       for (Index i = 0; i < p.Sq; ++i)
         for (Index h = 0; h < p.H; ++h) {
-          if (p.visible_keys(b, i) == 0) continue;
+          if (conditioning.empty(b, i, h)) continue;
           const std::size_t first = static_cast<std::size_t>((b * p.Sq + i) * p.H + h) * width;
           const auto part = [&](std::vector<double>& v) {
             return std::span(v).subspan(first, width);

@@ -29,7 +29,7 @@ Bounds derive_bounds(const Problem&, const Truth&, const Descriptor&);
 
 /// What the conditioning says of one row; see cases/truth.h.
 struct RowConditioning {
-  Index visible;  ///< keys that the row sees, at least 1
+  Index visible;  ///< keys that the row sees, and its sink: at least 1
   double lse, row_max, row_sum, mean_a, mean_gap, max_a, max_gap, max_raises;
   std::span<const double> o, abs_mag, abs_mag_a, abs_mag_gap, second_moment, visible_abs_v;  // [Dv]
 };
@@ -40,13 +40,16 @@ class Conditioning {
   /// Keeps spans: the truth must outlive it. Throws like derive_bounds().
   Conditioning(const Problem&, const Truth&);
 
-  /// Row (b, i, h), which must see a key.
+  /// False where the row sees no key and has no sink: o = 0, lse = -inf.
+  bool empty(Index b, Index i, Index h) const;
+
+  /// Row (b, i, h), which must not be empty.
   RowConditioning row(Index b, Index i, Index h) const;
 
  private:
   Problem problem_;
   std::span<const double> o_, abs_mag_, abs_mag_a_, abs_mag_gap_, second_moment_, visible_abs_v_;
-  std::span<const double> lse_, row_max_, row_sum_, mean_a_, mean_gap_, max_a_, max_gap_,
+  std::span<const double> visible_, lse_, row_max_, row_sum_, mean_a_, mean_gap_, max_a_, max_gap_,
       max_raises_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <omp.h>
 
+#include <limits>
+
 #include "reference/mask.h"
 
 namespace attest::reference::ATTEST_ISA {
@@ -22,14 +24,13 @@ Rows rows_from(const Task& t, Index b, Index h, Index first) {
   rows.h = h;
   rows.first = first;
   rows.count = t.Sq - first < kBlockRows ? t.Sq - first : kBlockRows;
-  for (Index i = 0; i < rows.count; ++i)
-    rows.seen[i] = visible_keys(t.mask, t.Sq, t.lens[b], first + i);
-  rows.keys = rows.seen[rows.count - 1];  // the last query sees most
+  rows.keys = visible_keys(t.mask, t.window, t.Sq, t.lens[b], first + rows.count - 1).end;
+  rows.sink = t.sinks ? t.sinks[h] : -std::numeric_limits<double>::infinity();
   return rows;
 }
 
 Index keys_in_use(const Task& t, Index b) {
-  return visible_keys(t.mask, t.Sq, t.lens[b], t.Sq - 1);
+  return visible_keys(t.mask, t.window, t.Sq, t.lens[b], t.Sq - 1).end;
 }
 
 MatrixMap elements_of(double* result, const Task& t, const Rows& rows) {

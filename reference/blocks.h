@@ -25,18 +25,18 @@ constexpr Index kBlockRows = 64;
 
 /// One block of query rows and what softmax finds in it.
 struct Rows {
-  Index b, h;              ///< batch entry and query head
-  Index first, count;      ///< queries i = first .. first + count - 1
-  Index keys;              ///< keys that any of them sees: 0 .. keys - 1
-  Index seen[kBlockRows];  ///< keys that each of them sees
-  double m[kBlockRows];    ///< largest score, -inf when no key is seen
-  double l[kBlockRows];    ///< sum of exp(s - m), 0 when no key is seen
+  Index b, h;            ///< batch entry and query head
+  Index first, count;    ///< queries i = first .. first + count - 1
+  Index keys;            ///< keys that any of them sees lie in 0 .. keys - 1
+  double sink;           ///< score beside those of the keys; -inf: none
+  double m[kBlockRows];  ///< largest score, -inf when there is none
+  double l[kBlockRows];  ///< sum of exp(s - m), 0 when there is none
 };
 
 /// The block of head h that starts at query `first`; m and l are left open.
 Rows rows_from(const Task&, Index b, Index h, Index first);
 
-/// Keys that any query of batch entry b sees.
+/// The keys that any query of batch entry b sees lie in 0 .. n-1.
 Index keys_in_use(const Task&, Index b);
 
 /// These rows in a result [B, Sq, H, Dv], as [count, Dv].

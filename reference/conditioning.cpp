@@ -1,13 +1,16 @@
 #include "reference/conditioning.h"
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
-#include "reference/mask.h"
+#include "reference/scores.h"
 
 namespace attest::reference::ATTEST_ISA {
 namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // The largest power of two that is not above x, for normal x > 0: the exponent bits alone.
 // Zero and subnormal numbers give 0; their squares would underflow anyhow.
@@ -18,34 +21,42 @@ double power_of_two_below(double x) {
 // s -> P (m - s), p -> (2^floor(log2 p))^2 with p = exp(s - m) = P l, 0 where s = m.
 void weigh_row(const Rows& rows, Index i, double* s, double* p) {
   const double m = rows.m[i], l = rows.l[i];
-  for (Index j = 0; j < rows.seen[i]; ++j) {
+  for (Index j = 0; j < rows.keys; ++j) {
     const double gap = m - s[j], binade = power_of_two_below(p[j] * l);
-    s[j] = p[j] * gap;
+    s[j] = s[j] == -kInfinity ? 0.0 : p[j] * gap;
     p[j] = gap > 0 ? binade * binade : 0.0;
   }
-  for (Index j = rows.seen[i]; j < rows.keys; ++j) s[j] = p[j] = 0;
 }
 
-// Keys that are larger than all before them; the first one counts.
-double count_raises(const double* s, Index seen) {
-  double maximum = -std::numeric_limits<double>::infinity();
-  Index raises = 0;
-  for (Index j = 0; j < seen; ++j)
-    if (s[j] > maximum) {
-      maximum = s[j];
-      ++raises;
-    }
-  return static_cast<double>(raises);
-}
+// What one pass over a row finds, its keys in order and its sink last.
+struct ScoreSummary {
+  double seen = 0;                         ///< scores that are not -inf
+  double raises = 0;                       ///< that are larger than all before them
+  double lowest = kInfinity;               ///< of those seen
+  double mean_gap = 0;                     ///< sum P (m - s)
+  double mean_norm_k = 0, max_norm_k = 0;  ///< sum P |k| and max |k| of those seen
+
+  void add(double m, double s, double p, double norm_k) {
+    if (s == -kInfinity) return;
+    if (s > highest_) raises += 1;
+    highest_ = s > highest_ ? s : highest_;
+    lowest = s < lowest ? s : lowest;
+    seen += 1;
+    mean_gap += p * (m - s);
+    mean_norm_k += p * norm_k;
+    max_norm_k = norm_k > max_norm_k ? norm_k : max_norm_k;
+  }
+
+ private:
+  double highest_ = -kInfinity;
+};
 
 }  // namespace
 
 void Conditioning::read(const Inputs& in) {
   if (!t_.with_conditioning) return;
   keys_ = keys_in_use(t_, in.batch());
-  fewest_ = visible_keys(t_.mask, t_.Sq, t_.lens[in.batch()], 0);
   for (Matrix* matrix : {&abs_v_, &norm_v_, &square_v_}) matrix->resize(t_.G * keys_, t_.Dv);
-  prefix_.resize(t_.G * (keys_ - fewest_ + 1), t_.Dv);
   norm_k_.resize(t_.G * keys_);
 #pragma omp parallel for schedule(static)
   for (Index g = 0; g < t_.G; ++g) {
@@ -56,12 +67,6 @@ void Conditioning::read(const Inputs& in) {
     norm_v_.middleRows(g * keys_, keys_) =
         abs_v.array().colwise() * norm_k_.segment(g * keys_, keys_).array();
     square_v_.middleRows(g * keys_, keys_) = v.cwiseAbs2();
-
-    MatrixRef prefix =
-        prefix_.middleRows(g * (keys_ - fewest_ + 1), keys_ - fewest_ + 1);  // [n, Dv]
-    prefix.row(0) = abs_v.topRows(fewest_).colwise().sum();
-    for (Index n = 1; n < prefix.rows(); ++n)
-      prefix.row(n) = prefix.row(n - 1) + abs_v.row(fewest_ + n - 1);
   }
 }
 
@@ -84,9 +89,11 @@ void Conditioning::emit(Index g, const Rows& rows, const ConstMatrixRef& q, Matr
   second_moment.noalias() = p * square_v;
   for (Index i = 0; i < rows.count; ++i) {
     abs_mag_a.row(i) *= t_.scale * q.row(i).norm();
-    if (rows.seen[i] > 0) second_moment.row(i) /= rows.l[i] * rows.l[i];
-    visible_abs_v.row(i) = prefix_.row(g * (keys_ - fewest_ + 1) + rows.seen[i] - fewest_);
+    if (rows.l[i] > 0) second_moment.row(i) /= rows.l[i] * rows.l[i];
   }
+  mask_scores(t_, rows, s);
+  p = (s.array() == 0).cast<double>();  // 1 where a key is seen
+  visible_abs_v.noalias() = p * abs_v;
 }
 
 void Conditioning::emit_row_values(Index g, const Rows& rows, const ConstMatrixRef& q,
@@ -96,20 +103,18 @@ void Conditioning::emit_row_values(Index g, const Rows& rows, const ConstMatrixR
     row_values_of(result, t_, rows)[i] = value;
   };
   for (Index i = 0; i < rows.count; ++i) {
-    const Index seen = rows.seen[i];
-    const double m = rows.m[i], scaled_q = t_.scale * q.row(i).norm();
+    const double m = rows.m[i], l = rows.l[i], scaled_q = t_.scale * q.row(i).norm();
+    ScoreSummary of;
+    for (Index j = 0; j < rows.keys; ++j) of.add(m, s(i, j), p(i, j), norm_k_[g * keys_ + j]);
+    of.add(m, rows.sink, l > 0 ? std::exp(rows.sink - m) / l : 0, 0);
+    put(to.visible, i, of.seen);
     put(to.row_max, i, m);
-    put(to.row_sum, i, rows.l[i]);
-    for (double* result : {to.mean_a, to.mean_gap, to.max_a, to.max_gap, to.max_raises})
-      put(result, i, 0);
-    if (seen == 0) continue;
-    const Eigen::Ref<const Column> norm_k = norm_k_.segment(g * keys_, seen);
-    const Eigen::Map<const Column> s_i(s.row(i).data(), seen), p_i(p.row(i).data(), seen);
-    put(to.mean_a, i, scaled_q * p_i.dot(norm_k));
-    put(to.mean_gap, i, (p_i.array() * (m - s_i.array())).sum());
-    put(to.max_a, i, scaled_q * norm_k.maxCoeff());
-    put(to.max_gap, i, m - s_i.minCoeff());
-    put(to.max_raises, i, count_raises(s_i.data(), seen));
+    put(to.row_sum, i, l);
+    put(to.mean_a, i, scaled_q * of.mean_norm_k);
+    put(to.mean_gap, i, of.mean_gap);
+    put(to.max_a, i, scaled_q * of.max_norm_k);
+    put(to.max_gap, i, of.seen > 0 ? m - of.lowest : 0);
+    put(to.max_raises, i, of.raises);
   }
 }
 

@@ -18,6 +18,7 @@ namespace attest::reference::ATTEST_ISA {
 ///   visible_abs_v  sum_j |v|             p that falls below the smallest number of its type
 ///   mean_a, mean_gap, max_a, max_gap     the same for the row sum l, and so for lse
 ///   max_raises                           how often a running maximum rescales o and l
+///   visible                              scores in the softmax, the sink's included
 class Conditioning {
  public:
   explicit Conditioning(const Task& t) : t_(t) {}
@@ -34,9 +35,8 @@ class Conditioning {
                        const ConstMatrixRef& p) const;
 
   const Task& t_;
-  Index keys_ = 0, fewest_ = 0;       // keys that the entry's last query sees, and the first
+  Index keys_ = 0;                    // that any query of the entry sees
   Matrix abs_v_, norm_v_, square_v_;  // |v|, |k| |v|, v^2: [G * keys_, Dv]
-  Matrix prefix_;                     // sum of |v| over n keys: [G * (keys_ - fewest_ + 1), Dv]
   Column norm_k_;                     // |k|: [G * keys_]
 };
 

@@ -59,7 +59,7 @@ void decode_heads(std::string_view name, const TensorView& x, Index b, Index row
       finite = finite && all_finite(row, width);
     }
   ATTEST_CHECK(finite, "reference: inputs must be finite, got an infinity or NaN in ", name,
-               " at batch entry ", b, "; keys that no query sees may hold anything");
+               " at batch entry ", b, "; keys behind the last that a query sees may hold anything");
 }
 
 bool decode_row(const TensorView& w, Index skip, Index n, double* out) {

@@ -2,14 +2,15 @@
 // query heads share one key/value head.
 //
 //   s[i,j]     = scale sum_d q[b,i,h,d] k[b,j,g,d]      g = h / (H / G)
-//   s[i,j]     = capped, where there is a softcap (softmax.h)
-//   p[i,:]     = softmax of s[i,:] over the keys that query i sees, lse[b,h,i] beside it
+//   s[i,j]     = capped, biased and masked, where the task says so (scores.h)
+//   p[i,:]     = softmax of s[i,:], lse[b,h,i] beside it
 //   o[b,i,h,:] = sum_j p[i,j] v[b,j,g,:]
 //
 // scale = 1 / sqrt(D), or as given.
 //
 // q [B,Sq,H,D]  k [B,Sk,G,D]  v [B,Sk,G,Dv]  ->  o [B,Sq,H,Dv]  lse [B,H,Sq], nats
 #include "reference/conditioning.h"
+#include "reference/scores.h"
 #include "reference/softmax.h"
 #include "reference/variants.h"
 
@@ -36,7 +37,7 @@ void gqa(const Task& t) {
         MatrixMap o = elements_of(t.o, t, rows);             // [rows, Dv]
 
         s.noalias() = t.scale * q_bh * k_bg.transpose();  // scores
-        cap(t.softcap, s);
+        shape_scores(t, rows, s);
         softmax(s, rows, p, row_values_of(t.lse, t, rows));  // probabilities
         o.noalias() = p * v_bg;                              // weighted mean of the values
 

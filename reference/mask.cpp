@@ -4,16 +4,20 @@
 
 namespace attest::reference {
 
-Index visible_keys(Mask mask, Index Sq, Index keys, Index i) {
-  switch (mask) {
-    case Mask::none:
-      return keys;
-    case Mask::causal:  // the last query, i = Sq - 1, sees all keys; each one before it one fewer
-      return std::max<Index>(0, keys - (Sq - 1 - i));
-    case Mask::causal_top_left:
-      return std::min(keys, i + 1);
-  }
-  return 0;
+Index position(Mask mask, Index Sq, Index keys, Index i) {
+  return mask == Mask::causal_top_left ? i : keys - Sq + i;
+}
+
+KeyRange visible_keys(Mask mask, const Window& window, Index Sq, Index keys, Index i) {
+  const Index n = position(mask, Sq, keys, i);
+  const bool causal = mask != Mask::none;
+  Index first = 0, last = keys - 1;
+  if (causal) last = std::min(last, n);
+  if (window.right >= 0) last = std::min(last, n + window.right);
+  if (window.left >= 0) first = std::max(first, n - window.left);
+  if (first > last) first = last + 1;  // none, at a place that does not fall either
+  const Index end = std::max<Index>(last + 1, 0);
+  return {std::clamp<Index>(first, 0, end), end};
 }
 
 }  // namespace attest::reference

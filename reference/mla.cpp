@@ -4,21 +4,21 @@
 // Expanded: k_nope and v were made of the latent, a head each.           G = H, D = Dn + Dr
 //
 //   s[i,j]     = scale (sum_n q_nope[b,i,h,n] k_nope[b,j,h,n] + sum_r q_pe[b,i,h,r] k_pe[b,j,h,r])
-//   s[i,j]     = capped, where there is a softcap (softmax.h)
-//   p[i,:]     = softmax of s[i,:] over the keys that query i sees, lse[b,h,i] beside it
+//   s[i,j]     = capped, biased and masked, where the task says so (scores.h)
+//   p[i,:]     = softmax of s[i,:], lse[b,h,i] beside it
 //   o[b,i,h,:] = sum_j p[i,j] v[b,j,h,:]
 //
 // Absorbed: the projection to k_nope is part of q_c = q_nope W_UK, the one to v follows o; the
-// latent c_kv is key and value of all heads.                                    G = 1, D = Dv + Dr,
-// Dv = L
+// latent c_kv is key and value of all heads.                          G = 1, Dv = L, D = L + Dr
 //
 //   s[i,j]     = scale (sum_c q_c[b,i,h,c] c_kv[b,j,c] + sum_r q_pe[b,i,h,r] k_pe[b,j,r])
-//   p[i,:]     = as above
+//   s[i,j], p[i,:] as above
 //   o[b,i,h,:] = sum_j p[i,j] c_kv[b,j,:]
 //
 // In both, scale = yarn_mscale(factor, mscale_all_dim)^2 / sqrt(Dn + Dr), or as given.
 // q [B,Sq,H,D]  k [B,Sk,G,D]  v [B,Sk,G,Dv]  ->  o [B,Sq,H,Dv]  lse [B,H,Sq], nats
 #include "reference/conditioning.h"
+#include "reference/scores.h"
 #include "reference/softmax.h"
 #include "reference/variants.h"
 
@@ -35,8 +35,8 @@ void expanded(const Task& t, const Inputs& in, const Conditioning& conditioning,
   MatrixMap o = elements_of(t.o, t, rows);             // [rows, Dv]
 
   s.noalias() = t.scale * q_nope * k_nope.transpose();
-  s.noalias() += t.scale * q_pe * k_pe.transpose();    // scores
-  cap(t.softcap, s);                                   // if they are capped
+  s.noalias() += t.scale * q_pe * k_pe.transpose();  // scores
+  shape_scores(t, rows, s);
   softmax(s, rows, p, row_values_of(t.lse, t, rows));  // probabilities
   o.noalias() = p * v;                                 // weighted mean of the values
 
@@ -53,8 +53,8 @@ void absorbed(const Task& t, const Inputs& in, const Conditioning& conditioning,
   MatrixMap o = elements_of(t.o, t, rows);             // [rows, Dv]
 
   s.noalias() = t.scale * q_c * c_kv.transpose();
-  s.noalias() += t.scale * q_pe * k_pe.transpose();    // scores
-  cap(t.softcap, s);                                   // if they are capped
+  s.noalias() += t.scale * q_pe * k_pe.transpose();  // scores
+  shape_scores(t, rows, s);
   softmax(s, rows, p, row_values_of(t.lse, t, rows));  // probabilities
   o.noalias() = p * c_kv;                              // weighted mean of the latents
 

@@ -34,7 +34,8 @@ std::string extents(const std::vector<Index>& shape) {
 void check_input(std::string_view name, const TensorView& x, const std::vector<Index>& shape) {
   ATTEST_CHECK(x.shape == shape && x.strides.size() == shape.size(), "reference: ", name,
                " must have the shape ", extents(shape), ", got ", extents(x.shape));
-  ATTEST_CHECK(x.dtype != Dtype::int32, "reference: ", name, " must be floating-point, got int32");
+  ATTEST_CHECK(is_float(x.dtype), "reference: ", name, " must be floating-point, got ",
+               attest::name(x.dtype));
 }
 
 void check_lengths(const Problem& n, const Tensor& lens) {
@@ -62,6 +63,7 @@ ConditioningOutputs add_conditioning(TensorSet& set, const Problem& n) {
   to.abs_mag_gap = element("abs_mag_gap");
   to.second_moment = element("second_moment");
   to.visible_abs_v = element("visible_abs_v");
+  to.visible = row("visible");
   to.row_max = row("row_max");
   to.row_sum = row("row_sum");
   to.mean_a = row("mean_a");
@@ -72,10 +74,58 @@ ConditioningOutputs add_conditioning(TensorSet& set, const Problem& n) {
   return to;
 }
 
-}  // namespace
+/// What enters the scores beside q and k. Empty where the problem has none.
+struct ScoreInputs {
+  std::vector<double> alibi_slopes, sinks;  // [H]
+  TensorView attn_bias, attn_mask;          // [1 or B, 1 or H, Sq, Sk]
+};
+
+std::vector<double> of_heads(const Problem& n, const TensorSet& inputs, std::string_view name) {
+  const Tensor& x = inputs.at(name);
+  check_input(name, x.view(), {n.H});
+  std::vector<double> all;
+  for (Index h = 0; h < n.H; ++h) {
+    all.push_back(x.value(h));
+    ATTEST_CHECK(std::isfinite(all.back()), "reference: ", name, " must be finite, got ",
+                 all.back(), " for head ", h);
+  }
+  return all;
+}
+
+/// -inf masks a key. Columns behind a batch entry's keys may be anything.
+void check_bias(const Problem& n, const Tensor& bias) {
+  check_input("attn_bias", bias.view(), n.pair_shape(n.attn_bias));
+  const std::vector<Index>& shape = bias.shape();
+  for (Index b = 0; b < n.B; ++b)
+    for (Index row = 0; row < shape[1] * n.Sq; ++row)
+      for (Index j = 0; j < n.length(b); ++j) {
+        const double x = bias.value(((shape[0] == 1 ? 0 : b) * shape[1] * n.Sq + row) * n.Sk + j);
+        ATTEST_CHECK(x < HUGE_VAL, "reference: attn_bias must be finite or -inf, got ", x,
+                     " at batch entry ", b, ", key ", j);
+      }
+}
+
+ScoreInputs score_inputs(const Problem& n, const TensorSet& inputs) {
+  ScoreInputs in;
+  if (n.alibi) in.alibi_slopes = of_heads(n, inputs, "alibi_slopes");
+  if (n.sink == Sink::one) in.sinks.assign(static_cast<std::size_t>(n.H), 0.0);
+  if (n.sink == Sink::learned) in.sinks = of_heads(n, inputs, "sinks");
+  if (n.attn_bias != PerPair::none) {
+    check_bias(n, inputs.at("attn_bias"));
+    in.attn_bias = inputs.at("attn_bias").view();
+  }
+  if (n.attn_mask != PerPair::none) {
+    const Tensor& mask = inputs.at("attn_mask");
+    ATTEST_CHECK(mask.dtype() == Dtype::boolean && mask.shape() == n.pair_shape(n.attn_mask),
+                 "reference: attn_mask must be bool of shape ", extents(n.pair_shape(n.attn_mask)),
+                 ", got ", name(mask.dtype()), " of ", extents(mask.shape()));
+    in.attn_mask = mask.view();
+  }
+  return in;
+}
 
 Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const TensorView& v,
-             Emit emit) {
+             const ScoreInputs& in, Emit emit) {
   validate(n);
   ATTEST_CHECK(n.level == Level::core, "reference: attend() takes a problem of level=core, got ",
                print(n));
@@ -97,8 +147,13 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
             .Dn = n.Dn,
             .Dr = n.Dr,
             .mask = n.mask,
+            .window = n.window,
             .scale = softmax_scale(n),
             .softcap = n.softcap,
+            .alibi_slopes = in.alibi_slopes.empty() ? nullptr : in.alibi_slopes.data(),
+            .attn_bias = in.attn_bias.data ? &in.attn_bias : nullptr,
+            .attn_mask = in.attn_mask.data ? &in.attn_mask : nullptr,
+            .sinks = in.sinks.empty() ? nullptr : in.sinks.data(),
             .lens = lens.data(),
             .q = &q,
             .k = &k,
@@ -115,19 +170,31 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
   return truth;
 }
 
+}  // namespace
+
+Truth attend(const Problem& problem, const TensorView& q, const TensorView& k, const TensorView& v,
+             Emit emit) {
+  return attend(problem, q, k, v, score_inputs(problem, {}), emit);
+}
+
 Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
   if (const Tensor* lens = inputs.find("seqlens_k")) check_lengths(problem, *lens);
   if (problem.page > 0) {
     Problem dense = problem;
     dense.page = 0;
     TensorSet gathered;
-    gathered.add(inputs.at("q"));
-    for (const auto& [pool, name] :
-         {std::pair{"k_cache", "k"}, {"v_cache", "v"}, {"latent_cache", "latent_cache"}})
-      if (inputs.find(pool))
-        gathered.add(gather_pages(name, inputs.at(pool), inputs.at("block_table"), problem));
+    for (const Tensor& x : inputs) {
+      const std::string& name = x.name();
+      const bool cache = name.ends_with("_cache"), latent = name == "latent_cache";
+      if (cache)
+        gathered.add(
+            gather_pages(latent ? name : name.substr(0, 1), x, inputs.at("block_table"), problem));
+      else if (name != "block_table")
+        gathered.add(x);
+    }
     return attend(dense, gathered, emit);
   }
+  const ScoreInputs in = score_inputs(problem, inputs);
   if (problem.form == Form::absorbed) {
     const TensorView latent = inputs.at("latent_cache").view();  // [B, Sk, D]
     check_input("latent_cache", latent, {problem.B, problem.Sk, problem.D});
@@ -136,9 +203,10 @@ Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
     k.strides = {latent.strides[0], latent.strides[1], 0, latent.strides[2]};
     v.shape = {problem.B, problem.Sk, 1, problem.Dv};
     v.strides = k.strides;
-    return attend(problem, inputs.at("q").view(), k, v, emit);
+    return attend(problem, inputs.at("q").view(), k, v, in, emit);
   }
-  return attend(problem, inputs.at("q").view(), inputs.at("k").view(), inputs.at("v").view(), emit);
+  return attend(problem, inputs.at("q").view(), inputs.at("k").view(), inputs.at("v").view(), in,
+                emit);
 }
 
 void linear(std::string_view name, const Linear& task) {

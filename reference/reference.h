@@ -18,9 +18,9 @@ enum class Emit { outputs, outputs_and_conditioning };
 ///   q [B,Sq,H,D]  k [B,Sk,G,D]  v [B,Sk,G,Dv], any strides, any of fp64 fp32 fp16 bf16
 ///
 /// The result is described in cases/truth.h. It has the same bits for any number of OpenMP threads
-/// and for either Emit; between instruction sets it differs by a few units of 2^-53. Keys that no
-/// query sees are never read, and none from Problem::length(b) on. Memory beside inputs and
-/// outputs: one batch entry in fp64 and, for each thread, two blocks of 64 x Sk scores.
+/// and for either Emit; between instruction sets it differs by a few units of 2^-53. Keys behind
+/// the last that a query sees are never read, and none from Problem::length(b) on. Memory beside
+/// inputs and outputs: one batch entry in fp64 and, for each thread, two blocks of 64 x Sk scores.
 ///
 /// Throws attest::Error when validate() refuses the problem, a shape does not fit it, or an input
 /// that is read holds an infinity or NaN. Problem::dtype may differ from the types of the inputs.
@@ -29,6 +29,8 @@ Truth attend(const Problem&, const TensorView& q, const TensorView& k, const Ten
 /// The same for the tensors named q, k and v; in absorbed MLA q and latent_cache [B,Sk,D], whose
 /// first Dv columns are the values. With pages, rows are gathered from k_cache and v_cache (or
 /// latent_cache) by block_table first. seqlens_k, where it is there, must hold the problem's lens.
+/// alibi_slopes [H], sinks [H], attn_bias and attn_mask (Problem::pair_shape) enter the scores
+/// where the problem has them; attn_bias may hold -inf.
 Truth attend(const Problem&, const TensorSet& inputs, Emit);
 
 /// Multiplies q k^T: the problem's scale, if it has one. Else 1 / sqrt(D). MLA:

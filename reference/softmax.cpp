@@ -26,26 +26,24 @@ void exp_shifted(const double* x, double shift, Index count, double* p) {
   }
 }
 
-void cap(double softcap, MatrixRef s) {
-  if (softcap == 0) return;
-  for (Index i = 0; i < s.rows(); ++i)
-    for (Index j = 0; j < s.cols(); ++j) s(i, j) = softcap * std::tanh(s(i, j) / softcap);
-}
-
 void softmax(const ConstMatrixRef& s, Rows& rows, MatrixRef p, double* lse) {
   for (Index i = 0; i < rows.count; ++i) {
-    const Index seen = rows.seen[i];
-    p.row(i).tail(rows.keys - seen).setZero();
-    if (seen == 0) {
-      rows.m[i] = lse[i] = -kInfinity;
+    const double top = rows.keys > 0 ? s.row(i).maxCoeff() : -kInfinity;
+    const double m = rows.m[i] = top > rows.sink ? top : rows.sink;
+    if (m == -kInfinity) {
+      p.row(i).setZero();
       rows.l[i] = 0;
+      lse[i] = -kInfinity;
       continue;
     }
-    rows.m[i] = s.row(i).head(seen).maxCoeff();
-    exp_shifted(s.row(i).data(), rows.m[i], seen, p.row(i).data());
-    rows.l[i] = p.row(i).head(seen).sum();
-    p.row(i).head(seen) /= rows.l[i];
-    lse[i] = rows.m[i] + std::log(rows.l[i]);
+    double l = std::exp(rows.sink - m);
+    if (rows.keys > 0) {
+      exp_shifted(s.row(i).data(), m, rows.keys, p.row(i).data());
+      l += p.row(i).sum();
+    }
+    rows.l[i] = l;
+    p.row(i) /= l;
+    lse[i] = m + std::log(l);
   }
 }
 

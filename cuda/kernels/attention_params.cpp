@@ -37,7 +37,7 @@ void check_block_table(const Problem& p, const Tensor& table, Index pages) {
                p.B, " x ", width, " entries, got ", table.size());
   const std::span<const std::int32_t> entries = table.as<std::int32_t>();
   for (Index b = 0; b < p.B; ++b)
-    for (Index n = 0; n < key_tiles(p.visible_keys(b, p.Sq - 1), p.page); ++n) {
+    for (Index n = 0; n < key_tiles(p.visible(b).end, p.page); ++n) {
       const std::int32_t page = entries[static_cast<std::size_t>(b * width + n)];
       ATTEST_CHECK(page >= 0 && page < pages, "attention: block_table must hold pages in [0, ",
                    pages, "), got ", page, " at [", b, ", ", n, "]; its keys are seen");
@@ -55,6 +55,20 @@ void check_lengths(const Problem& p, const Tensor& lens) {
     ATTEST_CHECK(length == p.length(b), "attention: seqlens_k must hold the problem's lens, got ",
                  length, " at [", b, "] where it says ", p.length(b));
   }
+}
+
+PairStrides pair_strides(const std::vector<Index>& shape) {
+  const Index matrix = shape[2] * shape[3];
+  return {.b = shape[0] == 1 ? 0 : shape[1] * matrix, .h = shape[1] == 1 ? 0 : matrix};
+}
+
+void set_scales(AttentionParams& params, const Problem& p) {
+  const double scale = softmax_scale(p), factor = p.softcap > 0 ? p.softcap : scale;
+  const auto factor_log2 = static_cast<float>(factor * std::numbers::log2e);
+  const bool biased = p.alibi || p.attn_bias != PerPair::none;
+  params.cap_scale = p.softcap > 0 ? static_cast<float>(scale / p.softcap) : 0.0f;
+  params.bias_scale = factor_log2;
+  params.scale_log2 = biased ? 1.0f : factor_log2;
 }
 
 }  // namespace
@@ -127,11 +141,13 @@ AttentionParams contiguous_params(const Problem& p) {
   params.G = static_cast<int>(p.G);
   params.D = static_cast<int>(p.D);
   params.Dv = static_cast<int>(p.Dv);
-  params.causal = p.mask != Mask::none;
-  params.bottom_right = p.mask == Mask::causal;
-  const double scale = softmax_scale(p), factor = p.softcap > 0 ? p.softcap : scale;
-  params.scale_log2 = static_cast<float>(factor * std::numbers::log2e);
-  params.cap_scale = p.softcap > 0 ? static_cast<float>(scale / p.softcap) : 0.0f;
+  params.left = p.window.left < 0 ? kUnbounded : static_cast<int>(p.window.left);
+  params.right = p.window.right < 0 ? kUnbounded : static_cast<int>(p.window.right);
+  if (p.mask != Mask::none) params.right = 0;
+  params.bottom_right = p.mask != Mask::causal_top_left;
+  params.bias_stride = pair_strides(p.pair_shape(p.attn_bias));
+  params.mask_stride = pair_strides(p.pair_shape(p.attn_mask));
+  set_scales(params, p);
   return params;
 }
 

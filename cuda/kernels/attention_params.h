@@ -15,10 +15,17 @@ struct Strides {
   std::int64_t b, s, h;
 };
 
+/// Elements between neighbours along the first two axes of a [1|B, 1|H, Sq, Sk] tensor; 0 where the
+/// extent is 1.
+struct PairStrides {
+  std::int64_t b, h;
+};
+
 /// What every kernel of core attention is given, by value. T is the input type: bf16 or fp16.
 ///
-/// A batch entry has n = lens[b] keys, or Sk, of its Sk slots. Query i sees all of them, where
-/// causal keys 0 .. min(n, i + 1) - 1, with bottom_right n - Sq more.
+/// A batch entry has n = lens[b] keys, or Sk, of its Sk slots. Query i stands at i, with
+/// bottom_right at i + n - Sq, and sees the keys from `left` before that place to `right` behind
+/// it, of those that attn_mask leaves.
 ///
 /// With a block_table k is [pages, page, G, D] and v [pages, page, G, Dv], stride b that of pages:
 /// key j of batch entry b lies in page block_table[b, j / page], slot j % page.
@@ -33,11 +40,21 @@ struct AttentionParams {
   int page, pages_per_row;
   const int* lens;  ///< [B], each in [0, Sk]; null: every entry has Sk keys
   int B, Sq, Sk, H, G, D, Dv;
-  bool causal, bottom_right;
-  float scale_log2;  ///< softmax scale times log2(e), positive: exp(scale x) = exp2(scale_log2 x)
-  float cap_scale;  ///< where scores are capped: x becomes tanh(cap_scale x), and scale_log2 is the
-                    ///< cap times log2(e); else 0
+  int left, right;  ///< kUnbounded: as far as there are keys
+  bool bottom_right;
+
+  /// What becomes of x = q k, in this order: where cap_scale is not 0, tanh(cap_scale x); where
+  /// there is a bias, bias_scale x + log2(e) bias; softmax in base 2 of scale_log2 x. All are
+  /// positive.
+  float cap_scale, bias_scale, scale_log2;
+  const float* alibi_slopes;      ///< [H]  null: no ALiBi
+  const void* attn_bias;          ///< [1|B, 1|H, Sq, Sk]  T; null: none
+  const std::uint8_t* attn_mask;  ///< [1|B, 1|H, Sq, Sk]  0: seen; null: none
+  const float* sinks;             ///< [H]  nats; null: none
+  PairStrides bias_stride, mask_stride;
 };
+
+constexpr int kUnbounded = 1 << 30;
 
 constexpr int kBlockK = 64;  ///< keys of one tile of prefill and decode
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include "cuda/kernels/attention_params.h"
 #include "cuda/simt/device_memory.h"
@@ -19,6 +20,12 @@ class DeviceTensors {
         v_(bytes_of(inputs, cache_names(problem).v)),
         block_table_(bytes_of(inputs, problem.page > 0 ? "block_table" : nullptr)),
         lens_(bytes_of(inputs, problem.lens.empty() ? nullptr : "seqlens_k")),
+        alibi_slopes_(bytes_of(inputs, problem.alibi ? "alibi_slopes" : nullptr)),
+        attn_bias_(bytes_of(inputs, problem.attn_bias == PerPair::none ? nullptr : "attn_bias")),
+        attn_mask_(bytes_of(inputs, problem.attn_mask == PerPair::none ? nullptr : "attn_mask")),
+        zeros_(problem.sink == Sink::one ? static_cast<std::size_t>(problem.H) : 0),
+        sinks_(problem.sink == Sink::learned ? inputs.at("sinks").bytes()
+                                             : std::as_bytes(std::span<const float>(zeros_))),
         o_(outputs.at("o")),
         lse_(outputs.at("lse")) {
     params_.q = q_.as<void>();
@@ -26,6 +33,10 @@ class DeviceTensors {
     params_.v = v_.as<void>();
     params_.block_table = block_table_.as<int>();
     params_.lens = lens_.as<int>();
+    params_.alibi_slopes = alibi_slopes_.as<float>();
+    params_.attn_bias = attn_bias_.as<void>();
+    params_.attn_mask = attn_mask_.as<std::uint8_t>();
+    params_.sinks = sinks_.as<float>();
     params_.o = o_.as<void>();
     params_.lse = lse_.as<float>();
   }
@@ -45,6 +56,9 @@ class DeviceTensors {
 
   AttentionParams params_;
   simt::DeviceInput q_, k_, v_, block_table_, lens_;  // the last three may be nothing, at null
+  simt::DeviceInput alibi_slopes_, attn_bias_, attn_mask_;
+  std::vector<float> zeros_;  // sinks of off-by-one softmax
+  simt::DeviceInput sinks_;
   simt::DeviceOutput o_, lse_;
 };
 

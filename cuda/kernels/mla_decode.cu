@@ -27,6 +27,7 @@
 #include "cuda/kernels/split_scratch.h"
 #include "cuda/tile/head_group.cuh"
 #include "cuda/tile/mma_tile.cuh"
+#include "cuda/tile/score_step.cuh"
 #include "cuda/tile/softmax_step.cuh"
 #include "cuda/tile/split_keys.cuh"
 
@@ -97,8 +98,7 @@ template <int kDv, class T, int kD>
 __device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTiles tiles,
                                                  const HeadGroup<T>& group, int block_row) {
   const int score_column = warp_id() * (kD / kWarps), value_column = warp_id() * (kDv / kWarps);
-  const int visible[2] = {group.visible(block_row + fragment_row(0)),
-                          group.visible(block_row + fragment_row(1))};
+  const ScoreRows rows = ScoreRows::of(group, block_row);
 
   if (tiles.first < tiles.end) prefetch(stage_of(smem, 0), group, tiles.first, tiles.end_key);
   simt::cp_async_wait<0>();
@@ -116,8 +116,7 @@ __device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTil
     float s_r[kKeyTiles][4];
     score(s_r, q_r, stage_of(smem, n), 0, score_column);
     sum_over_warps(s_r, smem.partial);
-    cap_scores(s_r, group.p.cap_scale);
-    if (tile >= tiles.unmasked) mask_scores(s_r, tile * kBlockKeys, visible);
+    shape_scores(s_r, tile * kBlockKeys, tiles.clear(tile), rows, group);
     softmax_step(s_r, result, group.p.scale_log2);
     accumulate(result.o, s_r, stage_of(smem, n), 0, value_column);
   }

@@ -38,15 +38,15 @@ __device__ inline void store(const HeadGroup<T>& group, int first_row,
   for (int half = 0; half < 2; ++half) {
     const int row = fragment_row(half);
     if (!rows_g.contains(row)) continue;
-    const float inverse = inverse_sum(result.l[half]);
+    const RowEnd end =
+        finish_row(result.m[half], result.l[half], group.sink(first_row + row), group.p.scale_log2);
     T* o_g = rows_g.row(row);  // [Dv]
 #pragma unroll
     for (int j = 0; j < kDv / 8; ++j)
       if (8 * j < rows_g.width)
-        *reinterpret_cast<std::uint32_t*>(o_g + fragment_column(j)) =
-            simt::pack<T>(result.o[j][2 * half] * inverse, result.o[j][2 * half + 1] * inverse);
-    if (lane_id() % 4 == 0)
-      *group.lse(first_row + row) = natural_lse(result.m[half], result.l[half], group.p.scale_log2);
+        *reinterpret_cast<std::uint32_t*>(o_g + fragment_column(j)) = simt::pack<T>(
+            result.o[j][2 * half] * end.factor, result.o[j][2 * half + 1] * end.factor);
+    if (lane_id() % 4 == 0) *group.lse(first_row + row) = end.lse;
   }
 }
 
@@ -82,7 +82,7 @@ std::string supports(const Problem& problem) { return check_attention(problem); 
 Index splits(const Problem&, Index) { return 1; }
 
 Descriptor descriptor(const Problem& p, Index) {
-  const Index tiles = key_tiles(p.visible_keys(longest_entry(p), p.Sq - 1), kBlockK);
+  const Index tiles = key_tiles(p.visible(longest_entry(p)).end, kBlockK);
   const Index chain_pv = kBlockK / 16 * tiles;  // accumulate(): one mma per 16 keys
   return {
       .u_acc = 0x1p-23,  // mma.sync may truncate

@@ -44,11 +44,12 @@ struct PackedRows {
   }
 };
 
-/// Keys 0 .. n-1 are what query i sees of a batch entry's `length` keys. Never decreases with i.
-__device__ inline int visible_keys(const AttentionParams& p, int length, int i) {
-  if (!p.causal) return length;
-  return max(0, min(length, i + 1 + (p.bottom_right ? length - p.Sq : 0)));
-}
+/// Keys begin .. end-1.
+struct Keys {
+  int begin, end;
+
+  __device__ bool contain(int key) const { return key >= begin && key < end; }
+};
 
 /// Batch entry b, key/value head g and its R query heads.
 template <class T>
@@ -59,8 +60,34 @@ struct HeadGroup {
 
   __device__ int heads() const { return p.H / p.G; }
   __device__ int packed_rows() const { return heads() * p.Sq; }
-  __device__ int visible(int packed_row) const {
-    return visible_keys(p, length, packed_row / heads());
+  __device__ int query(int packed_row) const { return packed_row / heads(); }
+  __device__ int head(int packed_row) const { return g * heads() + packed_row % heads(); }
+
+  /// Where the row's query stands among the keys.
+  __device__ int position(int packed_row) const {
+    return query(packed_row) + (p.bottom_right ? length - p.Sq : 0);
+  }
+
+  /// What a row sees before attn_mask takes some of it; nothing, if the row does not exist. Neither
+  /// end ever falls with the row.
+  __device__ Keys visible(int packed_row) const {
+    if (packed_row >= packed_rows()) return {length, length};
+    const int place = position(packed_row);
+    const int end = max(0, min(length, place + 1 + p.right));
+    return {max(0, min(end, place - p.left)), end};
+  }
+
+  /// The row's sink, nats; -inf: none.
+  __device__ float sink(int packed_row) const {
+    return p.sinks == nullptr ? -simt::kInfinity : p.sinks[head(packed_row)];
+  }
+
+  /// The row's rows of attn_bias and attn_mask, which must be there. [Sk]
+  __device__ const T* bias(int packed_row) const {
+    return static_cast<const T*>(p.attn_bias) + pair_row(p.bias_stride, packed_row);
+  }
+  __device__ const std::uint8_t* mask(int packed_row) const {
+    return p.attn_mask + pair_row(p.mask_stride, packed_row);
   }
 
   /// Those from `end` on do not exist.
@@ -87,11 +114,13 @@ struct HeadGroup {
             heads()};
   }
   __device__ float* lse(int packed_row) const {  // [B, H, Sq]
-    const std::int64_t h = g * heads() + packed_row % heads();
-    return p.lse + (b * std::int64_t{p.H} + h) * p.Sq + packed_row / heads();
+    return p.lse + (b * std::int64_t{p.H} + head(packed_row)) * p.Sq + query(packed_row);
   }
 
  private:
+  __device__ std::int64_t pair_row(const PairStrides& stride, int packed_row) const {
+    return b * stride.b + head(packed_row) * stride.h + query(packed_row) * std::int64_t{p.Sk};
+  }
   __device__ KeyRows<T> cached(const void* cache, const Strides& stride, int first, int end,
                                int width) const {
     const T* head_g = static_cast<const T*>(cache) + g * stride.h;
@@ -102,11 +131,13 @@ struct HeadGroup {
   }
 };
 
-/// Tiles first .. end-1 of equally many keys. Every row of the block sees all keys of those before
-/// `unmasked`, and no row sees keys from end_key on: nobody reads those, for a NaN among them would
-/// outlive p = 0 in p v.
+/// Tiles first .. end-1 of equally many keys. Every row of the block sees all keys of tiles
+/// clear_begin .. clear_end-1, and no row sees keys from end_key on: nobody reads those, for a NaN
+/// among them would outlive p = 0 in p v.
 struct KeyTiles {
-  int first, unmasked, end, end_key;
+  int first, clear_begin, clear_end, end, end_key;
+
+  __device__ bool clear(int tile) const { return tile >= clear_begin && tile < clear_end; }
 };
 
 /// The tiles of block_k keys that packed rows [first_row, first_row + rows) of a group see.
@@ -114,8 +145,10 @@ template <class T>
 __device__ inline KeyTiles visible_tiles(const HeadGroup<T>& group, int first_row, int rows,
                                          int block_k) {
   const int last_row = min(first_row + rows, group.packed_rows()) - 1;
-  const int end_key = group.visible(last_row);
-  return {0, group.visible(first_row) / block_k, (end_key + block_k - 1) / block_k, end_key};
+  const Keys early = group.visible(first_row), late = group.visible(last_row);
+  const auto tiles = [&](int keys) { return (keys + block_k - 1) / block_k; };
+  return {early.begin / block_k, tiles(late.begin),
+          group.p.attn_mask == nullptr ? early.end / block_k : 0, tiles(late.end), late.end};
 }
 
 }  // namespace

@@ -2,15 +2,16 @@
 
 // The loop over keys that every kernel of core attention runs:
 //
-//            first            unmasked         end
-//   keys      | tile | tile |    | tile | tile |       a tile: kBlockK keys and their values
+//            first      clear_begin       clear_end      end
+//   keys      | tile |    | tile | tile |    | tile |      a tile: kBlockK keys and their values
 //               \______/
 //               two stages in shared memory: while one is used, cp.async fills the other
 //
-//   per tile:   1 wait   2 start the next   3 s = q k^T   4 cap, mask   5 softmax   6 o += p v
+//   per tile:   1 wait   2 start the next   3 s = q k^T   4 shape   5 softmax   6 o += p v
 
 #include "cuda/tile/head_group.cuh"
 #include "cuda/tile/mma_tile.cuh"
+#include "cuda/tile/score_step.cuh"
 #include "cuda/tile/softmax_step.cuh"
 
 namespace attest::ATTEST_BACKEND {
@@ -36,16 +37,13 @@ __device__ inline void prefetch(KeyStages<T, kD, kDv>& stages_s, int tile, int e
 struct WarpShare {
   int first_row;   ///< in q_s
   int first_key;   ///< in each tile
-  int visible[2];  ///< keys that the lane's two rows see
+  ScoreRows rows;  ///< of the lane
 
   /// q_s row 0 is packed row `block_row`.
   template <class T>
   __device__ static WarpShare of(const HeadGroup<T>& group, int block_row, int first_row,
                                  int first_key) {
-    const int row = block_row + first_row;
-    return {first_row,
-            first_key,
-            {group.visible(row + fragment_row(0)), group.visible(row + fragment_row(1))}};
+    return {first_row, first_key, ScoreRows::of(group, block_row + first_row)};
   }
 };
 
@@ -69,8 +67,7 @@ __device__ inline RowResult<kDv> attend(SharedTile<T, kRows, kD>& q_s,
 
     float s_r[kKeys / 8][4];
     score(s_r, q_r, stages_s.k[tile % 2], share.first_key);
-    cap_scores(s_r, group.p.cap_scale);
-    if (tile >= tiles.unmasked) mask_scores(s_r, tile * kBlockK + share.first_key, share.visible);
+    shape_scores(s_r, tile * kBlockK + share.first_key, tiles.clear(tile), share.rows, group);
     softmax_step(s_r, result, group.p.scale_log2);
     accumulate(result.o, s_r, stages_s.v[tile % 2], share.first_key);
   }

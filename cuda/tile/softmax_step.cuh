@@ -10,6 +10,8 @@
 namespace attest::ATTEST_BACKEND {
 namespace {
 
+constexpr float kLn2 = 0.693147180559945309f, kLog2e = 1.44269504088896341f;
+
 /// What one lane knows of its two rows, fragment_row(0) and fragment_row(1), and of its columns.
 template <int kDv>
 struct RowResult {
@@ -30,28 +32,6 @@ struct RowResult {
     return result;
   }
 };
-
-/// q k becomes tanh(cap_scale q k), unless cap_scale is 0: the scores are not capped.
-template <int kTiles>
-__device__ inline void cap_scores(float (&s_r)[kTiles][4], float cap_scale) {
-  if (cap_scale == 0.0f) return;
-#pragma unroll
-  for (int j = 0; j < kTiles; ++j)
-#pragma unroll
-    for (int e = 0; e < 4; ++e) s_r[j][e] = tanhf(cap_scale * s_r[j][e]);
-}
-
-/// Scores of keys that a row does not see become -inf. first_key: key of column 0; visible: number
-/// of keys that the lane's two rows see.
-template <int kTiles>
-__device__ inline void mask_scores(float (&s_r)[kTiles][4], int first_key,
-                                   const int (&visible)[2]) {
-#pragma unroll
-  for (int j = 0; j < kTiles; ++j)
-#pragma unroll
-    for (int e = 0; e < 4; ++e)
-      if (first_key + fragment_column(j) + e % 2 >= visible[e / 2]) s_r[j][e] = -simt::kInfinity;
-}
 
 /// Maximum (sum) of x over the four lanes that share a row.
 __device__ inline float row_max(float x) {
@@ -104,13 +84,20 @@ __device__ inline void sum_rows(RowResult<kDv>& result) {
   for (int half = 0; half < 2; ++half) result.l[half] = row_sum(result.l[half]);
 }
 
-/// What o is multiplied by at the end: 1 / l, and 0 for a row that saw no key. NaN stays NaN.
-__device__ inline float inverse_sum(float l) { return l == 0.0f ? 0.0f : 1.0f / l; }
+/// What o is multiplied by at the end, and the natural logarithm of the row's sum of exponentials.
+struct RowEnd {
+  float factor, lse;
+};
 
-/// Natural logarithm of the row's sum of exponentials; -inf for a row that saw no key.
-__device__ inline float natural_lse(float m, float l, float scale_log2) {
-  constexpr float kLn2 = 0.693147180559945309f;
-  return (m * scale_log2 + log2f(l)) * kLn2;
+/// Ends a row with the sum l over its keys, relative to m, by adding its sink (nats; -inf: none). A
+/// row that has neither key nor sink gets o = 0, lse = -inf. NaN stays NaN.
+__device__ inline RowEnd finish_row(float m, float l, float sink, float scale_log2) {
+  const float m_log2 = m * scale_log2, sink_log2 = sink * kLog2e;
+  const float top = fmaxf(m_log2, sink_log2);
+  if (l == 0.0f && top == -simt::kInfinity) return {0.0f, -simt::kInfinity};
+  const float weight = simt::exp2_approx(m_log2 - top);  // 1 where the sink is not the top
+  const float sum = l * weight + simt::exp2_approx(sink_log2 - top);
+  return {weight / sum, (top + log2f(sum)) * kLn2};
 }
 
 }  // namespace

@@ -33,8 +33,9 @@ __device__ inline std::int64_t part_index(const SplitParams& p, int bg, int spli
 __device__ inline KeyTiles tiles_of_split(KeyTiles visible, int block_k, int length, int split,
                                           int splits) {
   const int tiles = (length + block_k - 1) / block_k;
-  return {tiles * split / splits, visible.unmasked, min(visible.end, tiles * (split + 1) / splits),
-          visible.end_key};
+  visible.first = max(visible.first, tiles * split / splits);
+  visible.end = min(visible.end, tiles * (split + 1) / splits);
+  return visible;
 }
 
 constexpr int kCombineWarps = 4;
@@ -56,11 +57,11 @@ __global__ void __launch_bounds__(32 * kCombineWarps) combine_kernel(const Split
                        stride,           stride * a.Dv,    p.splits,
                        a.scale_log2};
   const RowTotal total = merge_totals(parts);
-  const float inverse = inverse_sum(total.l);
+  const RowEnd end = finish_row(total.m, total.l, group.sink(row), a.scale_log2);
   T* o_g = group.outputs(0).row(row);  // [Dv]
   for (int d = lane_id(); d < a.Dv; d += 32)
-    o_g[d] = simt::from_float<T>(merge_column(parts, total.m, d) * inverse);
-  if (lane_id() == 0) *group.lse(row) = natural_lse(total.m, total.l, a.scale_log2);
+    o_g[d] = simt::from_float<T>(merge_column(parts, total.m, d) * end.factor);
+  if (lane_id() == 0) *group.lse(row) = end.lse;
 }
 
 template <class T>

@@ -105,9 +105,9 @@ TEST_CASE("what no layer can be is refused with the rule and the numbers") {
 TEST_CASE("lengths give every batch entry its own end of keys") {
   const Problem p =
       parse_problem("gqa B=3 Sq=2 Sk=9 H=2 G=1 D=8 dtype=bf16 lens=9,5,0 mask=causal");
-  CHECK(p.visible_keys(0, 0) == 8);
-  CHECK(p.visible_keys(1, 0) == 4);
-  CHECK(p.visible_keys(1, 1) == 5);
-  CHECK(p.visible_keys(2, 1) == 0);
+  CHECK(p.visible(0, 0).end == 8);
+  CHECK(p.visible(1, 0).end == 4);
+  CHECK(p.visible(1, 1).end == 5);
+  CHECK(p.visible(2, 1).end == 0);
   CHECK(p.position(1, 1) == 4);
 }

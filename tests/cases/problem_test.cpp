@@ -113,12 +113,12 @@ TEST_CASE("a broken rule is named with the values that break it") {
 
 TEST_CASE("causal masks align with the last key or with the first") {
   Problem p = parse_problem("mha B=1 Sq=2 Sk=5 H=1 D=64 dtype=bf16 mask=causal");
-  CHECK(p.visible_keys(0, 0) == 4);
-  CHECK(p.visible_keys(0, 1) == 5);
+  CHECK(p.visible(0, 0).end == 4);
+  CHECK(p.visible(0, 1).end == 5);
   p = parse_problem("mha B=1 Sq=5 Sk=2 H=1 D=64 dtype=bf16 mask=causal");
-  CHECK(p.visible_keys(0, 2) == 0);
-  CHECK(p.visible_keys(0, 3) == 1);
+  CHECK(p.visible(0, 2).end == 0);
+  CHECK(p.visible(0, 3).end == 1);
   p.mask = Mask::causal_top_left;
-  CHECK(p.visible_keys(0, 0) == 1);
-  CHECK(p.visible_keys(0, 4) == 2);
+  CHECK(p.visible(0, 0).end == 1);
+  CHECK(p.visible(0, 4).end == 2);
 }

@@ -113,7 +113,7 @@ std::vector<std::int32_t> page_order(const Problem& p, const std::string& order,
 /// The same in pages. What no query sees, slots and spare pages, is x, its table entries lead away.
 TensorSet in_pages(const Problem& p, TensorSet& dense, const std::string& order, double x) {
   const Index width = p.table_width(), count = p.B * width + 3;
-  const Index seen = p.visible_keys(0, p.Sq - 1);
+  const Index seen = p.visible(0).end;
   const std::vector<std::int32_t> pages = page_order(p, order, count);
   TensorSet inputs;
   inputs.add(dense.at("q"));
@@ -172,10 +172,10 @@ TEST_CASE("kernels do not read keys that no row of a block sees", "[kernels][pag
   // The first block's last row is a row of query `last`, all rows of those before it are its own.
   const Index R = p.H / p.G, last = std::min(p.Sq, (c.block_rows - 1) / R + 1) - 1;
   const Index queries = std::min(p.Sq, c.block_rows / R);
-  REQUIRE(p.visible_keys(0, last) < p.Sk);
+  REQUIRE(p.visible(0, last).end < p.Sk);
   for (const char* name : cache_names(p))
     for (Index b = 0; b < p.B; ++b)
-      for (Index j = p.visible_keys(0, last); j < p.Sk; ++j)
+      for (Index j = p.visible(0, last).end; j < p.Sk; ++j)
         std::ranges::fill(row_of(inputs.at(name), b, j), bits_of(p.dtype, x));
   CHECK(differences(p, clean, test::run(kernel_of(c), p, inputs, splits), queries) == 0);
 }

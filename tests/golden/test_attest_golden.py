@@ -98,6 +98,22 @@ class AnyFileTest(unittest.TestCase):
                                  (True, "gzip", True))
 
 
+class CommittedTest(unittest.TestCase):
+    def test_every_input_of_committed_files_can_be_drawn_again(self):
+        for path in COMMITTED:
+            with h5py.File(path) as file:
+                for case in file["cases"].values():
+                    problem = case.attrs["problem"].decode()
+                    drawn = golden.regenerate(problem)
+                    self.assertEqual(set(drawn), set(case["inputs"]))
+                    for name, dataset in case["inputs"].items():
+                        dtype = dataset.attrs["dtype"].decode()
+                        bits = drawn[name].view(f"<u{drawn[name].itemsize}")
+                        with self.subTest(problem=problem, tensor=name):
+                            self.assertEqual(golden.reading.digest(dtype, bits),
+                                             dataset.attrs["sha256"].decode())
+
+
 class FixtureTest(unittest.TestCase):
     def setUp(self):
         problems = [problem for _, problem, _ in golden.cases(GOLDEN)] if GOLDEN else []
@@ -188,6 +204,27 @@ class CandidateTest(unittest.TestCase):
                 with self.assertRaises(ValueError):
                     golden.write_candidate(path, {self.PROBLEM: bad})
             self.assertEqual(os.listdir(folder), [])
+
+    def test_a_candidate_of_a_layer_holds_its_stages_and_nothing_else(self):
+        problem = "mla B=2 Sq=1 Sk=3 H=2 G=2 D=12 Dv=8 dtype=fp16 level=layer E=16 L=8 Dr=4 page=2"
+        q_rot = np.arange(48, dtype=np.float16).reshape(2, 1, 2, 12)
+        cache = np.full((6, 2, 12), 0xFFFF, np.uint16).view(np.float16)
+        y = -np.arange(32, dtype=np.float32).reshape(2, 1, 16)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "candidate.h5")
+            golden.write_candidate(path, {problem: {"q_rot": q_rot, "latent_cache": cache, "y": y}})
+            golden.verify(path)
+            self.assertTrue(same_bits(golden.load(path, problem, "y"), y))
+            self.assertTrue(same_bits(golden.load(path, problem, "latent_cache", as_="native"),
+                                      cache))
+            with h5py.File(path) as file:
+                case = next(iter(file["cases"].values()))
+                self.assertEqual([case["outputs"][name].attrs["layout"].decode()
+                                  for name in ("q_rot", "latent_cache", "y")],
+                                 ["BSHD", "PSC", "BSE"])
+            for bad in ({"y": y[:1]}, {"c_q": y}, {"latent_cache": cache[:2]}):
+                with self.assertRaisesRegex(ValueError, "must have shape"):
+                    golden.write_candidate(path, {problem: bad})
 
     def test_a_target_that_is_no_regular_file_stays_what_it_is(self):
         _, lse = self.outputs()

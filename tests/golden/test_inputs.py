@@ -33,6 +33,26 @@ class RegenerateTest(unittest.TestCase):
         fills = {inputs.parse_problem(line.split(" ", 2)[2])["fill"] for line in lines}
         self.assertEqual(fills, set(inputs.RECIPES))
 
+    def test_the_table_covers_everything_that_enters_a_layer(self):
+        lines = [line.split(" ", 2) for line in (HERE / "input_hashes.txt").read_text().splitlines()]
+        keys = ("norm", "bias", "gate", "form", "tp", "dtype", "Lq", "page", "scale", "softcap")
+        seen = {key: set() for key in keys}
+        names = set()
+        for _, name, text in lines:
+            p = inputs.parse_problem(text)
+            if p["level"] == "layer":
+                names.add(name)
+                for key in keys:
+                    seen[key].add(p[key])
+        self.assertEqual(seen["norm"], {"none", "rms", "rms_zero_centered", "l2", "layer"})
+        self.assertEqual(seen["bias"], {"none", "qkv", "all"})
+        self.assertEqual(seen["dtype"], {"bf16", "fp16", "fp32", "fp64"})
+        for key in ("gate", "form", "tp", "Lq", "page", "scale", "softcap"):
+            self.assertGreaterEqual(len(seen[key]), 2, key)
+        self.assertEqual(names, set(
+            "x w_qkv b_qkv w_q_norm w_k_norm b_q_norm b_k_norm w_o b_o k_cache v_cache block_table "
+            "seqlens_k w_dq w_uq w_q w_dkv w_kv_norm w_ukv latent_cache".split()))
+
     def test_rounding_breaks_ties_to_even_and_keeps_subnormals(self):
         u = 2.0**-8
         ties = np.array([1 + u, 1 + 3 * u, 1 + u + 2.0**-40, 2.0**-133, 2.0**-134])

@@ -30,6 +30,7 @@ TEST_CASE("the products and blocks of a case are known before it runs") {
         "mha B=1 Sq=66 Sk=20 H=2 D=192 Dv=128 dtype=fp16 mask=causal_top_left | kernel=prefill",
         "mqa B=2 Sq=5 Sk=300 H=7 D=128 dtype=bf16 | kernel=decode splits=3",
         "gqa B=2 Sq=3 Sk=150 H=4 G=2 D=64 dtype=bf16 lens=65,7 page=8 mask=causal | kernel=decode",
+        "gqa B=2 Sq=70 Sk=400 H=4 G=2 D=64 dtype=bf16 mask=causal window=40,-1 | kernel=prefill",
         "mla B=2 Sq=3 Sk=65 H=17 D=576 dtype=bf16 form=absorbed Dn=128 Dr=64 | kernel=mla_decode",
         "mla B=2 Sq=3 Sk=65 H=5 D=72 dtype=fp16 form=absorbed Dn=20 Dr=8 | kernel=mla_decode"}) {
     const Case c = parse_case(line);

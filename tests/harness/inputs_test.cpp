@@ -36,6 +36,16 @@ constexpr std::string_view kHashed[] = {
     "mla B=2 Sq=3 Sk=5 H=4 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 page=3 seed=3",
     "gqa B=3 Sq=2 Sk=9 H=4 G=2 D=24 Dv=16 dtype=fp32 lens=1,9,0 mask=causal seed=6",
     "mla B=4 Sq=3 Sk=7 H=5 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 lens=7,2,6,0 page=3 seed=7",
+    "gqa B=2 Sq=2 Sk=9 H=4 G=2 D=24 Dv=16 dtype=bf16 lens=9,4 scale=0.375 softcap=2.5 seed=8",
+    "mha B=2 Sq=3 Sk=8 H=3 D=10 dtype=fp16 level=layer E=20 norm=layer bias=qkv seed=9",
+    "gqa B=3 Sq=2 Sk=13 H=6 G=2 D=8 dtype=bf16 level=layer E=34 norm=rms_zero_centered bias=all "
+    "gate=1 rope=default:dim:4 lens=6,13,2 page=4 mask=causal scale=0.25 softcap=20 seed=10",
+    "mqa B=1 Sq=1 Sk=5 H=4 D=16 dtype=fp32 level=layer E=64 norm=l2 seed=18446744073709551615",
+    "mqa B=1 Sq=3 Sk=3 H=4 D=16 dtype=fp64 level=layer E=31 tp=2 norm=rms",
+    "mla B=2 Sq=2 Sk=7 H=3 D=20 Dv=12 dtype=bf16 level=layer E=33 L=18 Lq=40 Dr=8 lens=7,3 "
+    "seed=11",
+    "mla B=2 Sq=2 Sk=7 H=3 D=20 Dv=12 dtype=fp16 level=layer E=24 L=32 form=absorbed Dr=8 page=3 "
+    "rope=yarn:factor:40,orig:4096 seed=12",
 };
 
 /// `hash tensor problem`, one line for each tensor of each fill.
@@ -45,9 +55,12 @@ std::vector<std::string> hash_lines() {
     for (const FillInfo& fill : fills()) {
       Problem p = parse_problem(text);
       p.fill = fill.fill;
-      if (p.form == Form::absorbed && !fill.of_latent) continue;
+      const bool layer = p.level == Level::layer;
+      if (layer ? !fill.of_layer : p.form == Form::absorbed && !fill.of_latent) continue;
+      if (p.softcap > 0 && fill.tag == FillTag::exact) continue;
       for (const Tensor& tensor : make_inputs(p))
-        lines.push_back(concat(tensor.sha256(), ' ', tensor.name(), ' ', print(p)));
+        if (!layer || p.fill == Fill::normal || tensor.name() == "x")  // all that a fill makes
+          lines.push_back(concat(tensor.sha256(), ' ', tensor.name(), ' ', print(p)));
     }
   return lines;
 }

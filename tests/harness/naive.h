@@ -68,7 +68,7 @@ inline std::vector<ScoreRow> score_rows(const Inputs& in) {
     for (Index i = 0; i < p.Sq; ++i)
       for (Index h = 0; h < p.H; ++h) {
         ScoreRow row{b, i, h, h / (p.H / p.G), {}};
-        for (Index j = 0; j < p.visible_keys(b, i); ++j) {
+        for (Index j = 0; j < p.visible(b, i).end; ++j) {
           double dot = 0;
           for (Index d = 0; d < p.D; ++d) dot += in.q.at(b, i, h, d) * in.k.at(b, j, row.g, d);
           row.s.push_back((1 / std::sqrt(static_cast<double>(p.D))) * dot);

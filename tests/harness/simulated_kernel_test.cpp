@@ -223,7 +223,7 @@ TensorSet run(const Problem& p, const TensorSet& inputs, const Options& options)
     for (Index i = 0; i < p.Sq; ++i)
       for (Index h = 0; h < p.H; ++h) {
         const Row row{p, options, q.row(b, i, h), k, v, b, h / (p.H / p.G)};
-        Index visible = p.visible_keys(b, i);
+        Index visible = p.visible(b, i).end;
         if (options.defect == Defect::drop_last_key) visible = std::max<Index>(0, visible - 1);
         visible += reads_unused_slot(row, visible);
         std::vector<Partial> parts;
@@ -258,19 +258,21 @@ Truth truth_of(const Problem& p, const TensorSet& inputs) {
              abs_mag_a = element(c, "abs_mag_a"), abs_mag_gap = element(c, "abs_mag_gap"),
              second_moment = element(c, "second_moment"), all_v = element(c, "visible_abs_v");
   const double none = -std::numeric_limits<double>::infinity();
-  const auto lse = per_row(truth.outputs, "lse", none), row_max = per_row(c, "row_max", none),
-             row_sum = per_row(c, "row_sum", 0), mean_a = per_row(c, "mean_a", 0),
-             mean_gap = per_row(c, "mean_gap", 0), max_a = per_row(c, "max_a", 0),
-             max_gap = per_row(c, "max_gap", 0), max_raises = per_row(c, "max_raises", 0);
+  const auto lse = per_row(truth.outputs, "lse", none), seen = per_row(c, "visible", 0),
+             row_max = per_row(c, "row_max", none), row_sum = per_row(c, "row_sum", 0),
+             mean_a = per_row(c, "mean_a", 0), mean_gap = per_row(c, "mean_gap", 0),
+             max_a = per_row(c, "max_a", 0), max_gap = per_row(c, "max_gap", 0),
+             max_raises = per_row(c, "max_raises", 0);
   for (Index b = 0; b < p.B; ++b)
     for (Index i = 0; i < p.Sq; ++i)
       for (Index h = 0; h < p.H; ++h) {
-        const Index visible = p.visible_keys(b, i), g = h / (p.H / p.G);
+        const Index visible = p.visible(b, i).end, g = h / (p.H / p.G);
         if (visible == 0) continue;
         const RowTruth r(p, q.row(b, i, h), k, b, g, visible);
         const auto n = static_cast<std::size_t>((b * p.H + h) * p.Sq + i);
         const auto first = static_cast<std::size_t>(((b * p.Sq + i) * p.H + h) * p.Dv);
         lse[n] = r.m + std::log(r.l);
+        seen[n] = static_cast<double>(visible);
         row_max[n] = r.m;
         row_sum[n] = r.l;
         max_raises[n] = r.raises;

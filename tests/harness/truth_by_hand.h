@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <span>
 #include <string>
 
 #include "cases/truth.h"
@@ -18,10 +19,11 @@ struct Values {
          max_raises = 1;
 };
 
-inline void put(TensorSet& set, const std::string& name, const std::string& layout,
-                const std::vector<Index>& shape, double value) {
+inline std::span<double> put(TensorSet& set, const std::string& name, const std::string& layout,
+                             const std::vector<Index>& shape, double value) {
   const auto all = set.add(Tensor(name, Dtype::fp64, layout, shape)).as<double>();
   std::fill(all.begin(), all.end(), value);
+  return all;
 }
 
 inline Truth truth(const Problem& p, const Values& v) {
@@ -34,6 +36,12 @@ inline Truth truth(const Problem& p, const Values& v) {
   put(t.conditioning, "abs_mag_gap", "BSHD", element, v.abs_mag_gap);
   put(t.conditioning, "second_moment", "BSHD", element, v.second_moment);
   put(t.conditioning, "visible_abs_v", "BSHD", element, v.visible_abs_v);
+  const auto seen = put(t.conditioning, "visible", "BHS", row, 0);
+  for (Index b = 0; b < p.B; ++b)
+    for (Index h = 0; h < p.H; ++h)
+      for (Index i = 0; i < p.Sq; ++i)
+        seen[static_cast<std::size_t>((b * p.H + h) * p.Sq + i)] =
+            static_cast<double>(p.visible(b, i).size());
   put(t.conditioning, "row_max", "BHS", row, v.row_max);
   put(t.conditioning, "row_sum", "BHS", row, v.row_sum);
   put(t.conditioning, "mean_a", "BHS", row, v.mean_a);

@@ -232,7 +232,7 @@ TEST_CASE("a report that cannot be written is an infrastructure error") {
 
 TEST_CASE("an interrupted run ends with exit code 3 and says what did not run") {
   const Scratch scratch;
-  const Result result = shell("timeout --preserve-status --signal=INT 1 " + kAttest +
+  const Result result = shell("timeout --preserve-status --signal=INT 3 " + kAttest +
                               " run --jobs 1 --report " + (scratch / "report"));
   CHECK(result.exit_code == 3);
   CHECK_THAT(result.output, Catch::Contains("  run: was interrupted before this case ended"));

@@ -153,7 +153,7 @@ TEST_CASE("the conditioning of two keys is what one computes by hand") {
   const double g = std::log(4.0 / 3);
   const Truth t = OneRow{{0, -g}, {3, -7}}.truth();
   const auto value = [&](const char* name) { return t.conditioning.at(name).value(0); };
-  CHECK(t.conditioning.size() == 12);
+  CHECK(t.conditioning.size() == 13);
   CHECK(value("row_max") == 0);
   CHECK(value("row_sum") == Approx(1.75).epsilon(1e-15));
   CHECK(value("abs_mag") == Approx(33.0 / 7).epsilon(1e-15));

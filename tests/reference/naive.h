@@ -40,6 +40,25 @@ TensorSet inputs(const Problem& n, Q q, K k, V v) {
   return set;
 }
 
+/// Adds what the problem's scores need beside q and k.
+template <class Draw>
+void add_score_inputs(const Problem& n, TensorSet& set, Draw draw) {
+  const auto fill = [&](Tensor x) {
+    for (double& value : set.add(std::move(x)).template as<double>()) value = draw();
+  };
+  if (n.alibi) fill(Tensor("alibi_slopes", Dtype::fp64, "H", {n.H}));
+  if (n.sink == Sink::learned) fill(Tensor("sinks", Dtype::fp64, "H", {n.H}));
+  if (n.attn_bias != PerPair::none) {
+    fill(Tensor("attn_bias", Dtype::fp64, "BHSK", n.pair_shape(n.attn_bias)));
+    for (double& value : set.at("attn_bias").as<double>())
+      if (draw() > 1.5) value = -HUGE_VAL;
+  }
+  if (n.attn_mask != PerPair::none) {
+    Tensor& mask = set.add(Tensor("attn_mask", Dtype::boolean, "BHSK", n.pair_shape(n.attn_mask)));
+    for (std::uint8_t& masked : mask.as<std::uint8_t>()) masked = draw() > 0.5;
+  }
+}
+
 /// Independent normal numbers everywhere, but NaN for keys that a batch entry does not have.
 inline TensorSet random_inputs(const Problem& n, unsigned seed = 1) {
   std::mt19937_64 engine(seed);
@@ -49,32 +68,68 @@ inline TensorSet random_inputs(const Problem& n, unsigned seed = 1) {
     const double x = draw(b, j, h, d);
     return j < n.length(b) ? x : std::nan("");
   };
-  return inputs(n, draw, of_key, of_key);
+  TensorSet set = inputs(n, draw, of_key, of_key);
+  add_score_inputs(n, set, [&] { return normal(engine); });
+  return set;
 }
 
-/// Query i sees keys j <= i + S - Sq (causal) or j <= i (causal_top_left) of its batch entry's S.
-inline bool sees(const Problem& n, Index b, Index i, Index j) {
+/// Element (b, h, i, j) of attn_bias or attn_mask [1 or B, 1 or H, Sq, Sk].
+inline Real of_pair(const Problem& n, const Tensor& x, Index b, Index h, Index i, Index j) {
+  const Index own_b = x.shape()[0] == 1 ? 0 : b, own_h = x.shape()[1] == 1 ? 0 : h;
+  return static_cast<Real>(x.value(((own_b * x.shape()[1] + own_h) * n.Sq + i) * n.Sk + j));
+}
+
+/// Position of a query minus that of a key: counted from the last key of the batch entry's S, or
+/// from the first where the mask is top-left.
+inline Index ahead(const Problem& n, Index b, Index i, Index j) {
   const Index S = n.lens.empty() ? n.Sk : n.lens[static_cast<std::size_t>(b)];
-  if (j >= S) return false;
-  if (n.mask == Mask::causal) return j <= i + S - n.Sq;
-  if (n.mask == Mask::causal_top_left) return j <= i;
-  return true;
+  return n.mask == Mask::causal_top_left ? i - j : i + S - n.Sq - j;
 }
 
-/// The keys that one row sees.
+inline bool sees(const Problem& n, const TensorSet& in, Index b, Index h, Index i, Index j) {
+  const Index S = n.lens.empty() ? n.Sk : n.lens[static_cast<std::size_t>(b)];
+  const Index distance = ahead(n, b, i, j);
+  if (j >= S) return false;
+  if (n.mask != Mask::none && distance < 0) return false;
+  if (n.window.left >= 0 && distance > n.window.left) return false;
+  if (n.window.right >= 0 && -distance > n.window.right) return false;
+  if (n.attn_mask != PerPair::none && of_pair(n, in.at("attn_mask"), b, h, i, j) != 0) return false;
+  return n.attn_bias == PerPair::none || std::isfinite(of_pair(n, in.at("attn_bias"), b, h, i, j));
+}
+
+/// What a scaled score becomes before the softmax.
+inline Real shaped(const Problem& n, const TensorSet& in, Index b, Index h, Index i, Index j,
+                   Real s) {
+  if (n.softcap > 0) s = n.softcap * std::tanh(s / n.softcap);
+  if (n.alibi) s -= static_cast<Real>(in.at("alibi_slopes").value(h)) * std::abs(ahead(n, b, i, j));
+  if (n.attn_bias != PerPair::none) s += of_pair(n, in.at("attn_bias"), b, h, i, j);
+  return s;
+}
+
+/// A sink is one more key at the end, without a value.
+constexpr Index kSinkKey = -1;
+
+/// The keys that one row sees, and its sink.
 struct Keys {
   std::vector<Index> j;        ///< their positions
   std::vector<Real> s, a, p;   ///< scores, scale |q| |k_j|, exp(s - m)
   Real m = -HUGE_VALL, l = 0;  ///< largest score and sum of p
+
+  void add(Index at, Real score, Real bound) {
+    j.push_back(at);
+    s.push_back(score);
+    a.push_back(bound);
+    m = std::fmax(m, score);
+  }
 };
 
 inline Keys keys_of(const Problem& n, const TensorSet& in, Index b, Index i, Index h) {
   const auto q = in.at("q").as<double>(), k = in.at("k").as<double>();
-  const Real scale = 1 / std::sqrt(static_cast<Real>(n.D));
+  const Real scale = n.scale > 0 ? n.scale : 1 / std::sqrt(static_cast<Real>(n.D));
   const Index g = h / (n.H / n.G);
   Keys keys;
   for (Index j = 0; j < n.Sk; ++j) {
-    if (!sees(n, b, i, j)) continue;
+    if (!sees(n, in, b, h, i, j)) continue;
     Real dot = 0, qq = 0, kk = 0;
     for (Index d = 0; d < n.D; ++d) {
       const Real x = q[static_cast<std::size_t>(((b * n.Sq + i) * n.H + h) * n.D + d)];
@@ -83,11 +138,10 @@ inline Keys keys_of(const Problem& n, const TensorSet& in, Index b, Index i, Ind
       qq += x * x;
       kk += y * y;
     }
-    keys.j.push_back(j);
-    keys.s.push_back(scale * dot);
-    keys.a.push_back(scale * std::sqrt(qq) * std::sqrt(kk));
-    keys.m = std::fmax(keys.m, scale * dot);
+    keys.add(j, shaped(n, in, b, h, i, j, scale * dot), scale * std::sqrt(qq) * std::sqrt(kk));
   }
+  if (n.sink == Sink::one) keys.add(kSinkKey, 0, 0);
+  if (n.sink == Sink::learned) keys.add(kSinkKey, in.at("sinks").value(h), 0);
   for (const Real s : keys.s) keys.p.push_back(std::exp(s - keys.m));
   for (const Real p : keys.p) keys.l += p;
   return keys;
@@ -106,6 +160,7 @@ inline void append_row(Values& to, const Keys& keys) {
     running = std::fmax(running, keys.s[n]);
   }
   to["lse"].push_back(keys.m + std::log(keys.l));
+  to["visible"].push_back(static_cast<Real>(keys.s.size()));
   to["row_max"].push_back(keys.m);
   to["row_sum"].push_back(keys.l);
   to["mean_a"].push_back(mean_a);
@@ -149,6 +204,10 @@ inline Values attend(const Problem& n, const TensorSet& in) {
         for (Index d = 0; d < n.Dv; ++d) {
           std::vector<Real> v_j;
           for (const Index j : keys.j) {
+            if (j == kSinkKey) {
+              v_j.push_back(0);
+              continue;
+            }
             const Index at = ((b * n.Sk + j) * n.G + h / (n.H / n.G)) * n.Dv + d;
             v_j.push_back(v[static_cast<std::size_t>(at)]);
           }

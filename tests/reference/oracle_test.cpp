@@ -28,6 +28,16 @@ const char* const kShapes[] = {
     "mha B=2 Sq=70 Sk=90 H=2 D=8 Dv=6 dtype=fp64 lens=1,66 mask=causal",
     "mqa B=3 Sq=4 Sk=21 H=3 D=8 dtype=fp64 lens=2,21,9 mask=causal_top_left",
     "gqa B=4 Sq=3 Sk=80 H=6 G=3 D=7 dtype=fp64 lens=0,80,1,65",
+    "gqa B=1 Sq=70 Sk=90 H=4 G=2 D=8 dtype=fp64 mask=causal window=20,-1",
+    "mha B=2 Sq=9 Sk=80 H=2 D=8 dtype=fp64 window=3,5 lens=80,4 softcap=2",
+    "mqa B=1 Sq=80 Sk=9 H=3 D=8 dtype=fp64 mask=causal_top_left window=4,-1 sink=one",
+    "gqa B=2 Sq=5 Sk=70 H=4 G=2 D=8 dtype=fp64 mask=causal alibi=1 scale=0.7",
+    "mha B=2 Sq=5 Sk=17 H=3 D=8 dtype=fp64 mask=causal_top_left alibi=1 sink=learned",
+    "mha B=2 Sq=5 Sk=17 H=3 D=8 dtype=fp64 attn_bias=full sink=learned",
+    "gqa B=2 Sq=5 Sk=17 H=4 G=2 D=8 dtype=fp64 attn_bias=head attn_mask=batch lens=17,6",
+    "mqa B=2 Sq=66 Sk=70 H=3 D=8 dtype=fp64 mask=causal attn_mask=full window=30,-1",
+    "gqa B=2 Sq=4 Sk=70 H=6 G=3 D=8 dtype=fp64 softcap=0.5 attn_bias=shared attn_mask=head "
+    "sink=one",
 };
 
 /// What rounding errors of `name` are measured against, element by element.
@@ -107,7 +117,7 @@ TEST_CASE("conditioning is computed only when it is asked for") {
   const Truth without = reference::attend(p, in, Emit::outputs);
   const Truth with = reference::attend(p, in, Emit::outputs_and_conditioning);
   CHECK(without.conditioning.size() == 0);
-  CHECK(with.conditioning.size() == 12);
+  CHECK(with.conditioning.size() == 13);
   for (const Tensor& tensor : without.outputs)
     CHECK(std::ranges::equal(tensor.bytes(), with.outputs.at(tensor.name()).bytes()));
 }

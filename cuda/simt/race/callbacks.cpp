@@ -2,6 +2,7 @@
 // of ThreadSanitizer's runtime: that one knows OS threads, of which a block has only one. The names
 // are fixed by GCC's and Clang's instrumentation. Not instrumented itself.
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "cuda/simt/block.h"
@@ -57,6 +58,11 @@ void* __tsan_memmove(void* to, const void* from, std::size_t bytes) {
 void* __tsan_memset(void* to, int value, std::size_t bytes) {
   watch(AccessKind::write, to, bytes, __builtin_return_address(0));
   return std::memset(to, value, bytes);
+}
+
+// Reference counts of the host code beside a kernel; kernels have no atomics.
+std::uint32_t __tsan_atomic32_fetch_add(volatile void* x, std::uint32_t n, int) {
+  return __atomic_fetch_add(static_cast<volatile std::uint32_t*>(x), n, __ATOMIC_ACQ_REL);
 }
 
 void __tsan_init() {}

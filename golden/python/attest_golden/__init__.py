@@ -12,7 +12,8 @@ The format is golden/schema.md. Needs numpy and h5py, nothing of Attest. Open on
 h5py follows what a hostile file tells it to.
 """
 
-from .inputs import parse_problem, regenerate
+from .inputs import regenerate
+from .problem import parse_problem
 from .reading import cases, load, verify
 from .writing import write_candidate
 

@@ -5,7 +5,8 @@ import hashlib
 import h5py
 import numpy as np
 
-from .inputs import parse_problem, regenerate
+from .inputs import regenerate
+from .problem import parse_problem
 
 FORMAT, MAJOR = "attest-golden", 1
 SEARCHED = ("inputs", "outputs", "conditioning", "got", "bound")

@@ -6,18 +6,20 @@ import os
 import h5py
 import numpy as np
 
-from .inputs import parse_problem
+from . import layers
+from .problem import parse_problem
 from .reading import FORMAT, MAJOR, SIZE, digest
 
 MAX_CHUNK_BYTES = 1 << 20
-LAYOUTS = {"o": "BSHD", "lse": "BHS"}
 
 
 def write_candidate(path, outputs, producer="unknown", command=""):
     """Writes a golden file that holds only outputs/.
 
     outputs: {canonical problem: {"o": [B,Sq,H,Dv], "lse": [B,H,Sq] in nats}}, the problems as
-    cases() yields them. Arrays are float64, float32, float16 or ml_dtypes.bfloat16; a bfloat16
+    cases() yields them; of a layer {"y": [B,Sq,E]}, or with y every tensor that its stages leave
+    (layers.outputs() has their names and shapes; caches whole, rows of no new token as the inputs
+    have them, bit for bit). Arrays are float64, float32, float16 or ml_dtypes.bfloat16; a bfloat16
     array without ml_dtypes is ("bfloat16", its bits), such as
     ("bfloat16", o.view(torch.int16).numpy()).
     """
@@ -99,10 +101,18 @@ def chunk_shape(shape, itemsize):
     return tuple(chunk)
 
 
+def specs(p):
+    """(layout, shape) of the outputs that a candidate may hold."""
+    if p["level"] == "layer":
+        return layers.outputs(p)
+    return {"o": ("BSHD", (p["B"], p["Sq"], p["H"], p["Dv"])),
+            "lse": ("BHS", (p["B"], p["H"], p["Sq"]))}
+
+
 def write_tensor(group, p, name, array):
     """Writes one output and returns its line of the logical hash."""
     dtype, bits = bits_of(array)
-    shape = {"o": (p["B"], p["Sq"], p["H"], p["Dv"]), "lse": (p["B"], p["H"], p["Sq"])}.get(name)
+    layout, shape = specs(p).get(name, ("", None))
     if bits.shape != shape:
         raise ValueError(f"attest_golden: {name} must have shape {shape}, got {bits.shape}")
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -116,6 +126,6 @@ def write_tensor(group, p, name, array):
     dataset = h5py.h5d.create(group.id, name.encode(), kind, space, plist)
     dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, bits, kind)  # memory type = file type: no conversion
     sha256 = digest(dtype, bits)
-    for attribute, value in (("dtype", dtype), ("layout", LAYOUTS[name]), ("sha256", sha256)):
+    for attribute, value in (("dtype", dtype), ("layout", layout), ("sha256", sha256)):
         write_text(dataset, attribute, value)
     return f"outputs/{name} {sha256}\n"

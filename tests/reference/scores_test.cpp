@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "cases/error.h"
 #include "reference/reference.h"
 #include "tests/catch.h"
 
@@ -53,4 +54,50 @@ TEST_CASE("a high softcap is none, one far below the scores makes them signs") {
         Approx(of_two_keys("", 3, -1).outputs.at("o").value(0)).epsilon(1e-7));
   CHECK(of_two_keys(" softcap=0.5", 300, -100).outputs.at("o").value(0) ==
         Approx(1 / (1 + std::exp(-1.0))).epsilon(1e-14));
+}
+
+TEST_CASE("a sink takes its share of the weights and none of the values") {
+  // Scores 3 / sqrt(2) and -1 / sqrt(2): o of the softmax without it times sigmoid(lse - sink).
+  const Truth plain = of_two_keys("", 3, -1), one = of_two_keys(" sink=one", 3, -1);
+  const double lse = plain.outputs.at("lse").value(0);
+  CHECK(one.outputs.at("o").value(0) ==
+        Approx(plain.outputs.at("o").value(0) / (1 + std::exp(-lse))).epsilon(1e-14));
+  CHECK(one.outputs.at("lse").value(0) == Approx(std::log(std::exp(lse) + 1)).epsilon(1e-14));
+}
+
+TEST_CASE("a row without keys has o = 0 and the sink as lse") {
+  const Problem p = parse_problem("mha B=1 Sq=2 Sk=1 H=1 D=2 dtype=fp64 mask=causal sink=one");
+  TensorSet inputs;
+  for (const char* name : {"q", "k", "v"})
+    inputs.add(tensor(name, {1, name[0] == 'q' ? 2 : 1, 1, 2},
+                      std::vector<double>(name[0] == 'q' ? 4 : 2, 1.0)));
+  const Truth truth = reference::attend(p, inputs, reference::Emit::outputs_and_conditioning);
+  CHECK(truth.outputs.at("o").value(0) == 0);
+  CHECK(truth.outputs.at("lse").value(0) == 0);
+  CHECK(truth.conditioning.at("visible").value(0) == 1);
+  CHECK(truth.conditioning.at("visible").value(1) == 2);
+}
+
+TEST_CASE("a bias of NaN or +inf is refused, and a mask of another type") {
+  const Problem p =
+      parse_problem("mha B=1 Sq=1 Sk=2 H=1 D=2 Dv=1 dtype=fp64 attn_bias=full attn_mask=full");
+  TensorSet inputs;
+  inputs.add(tensor("q", {1, 1, 1, 2}, {1, 0}));
+  inputs.add(tensor("k", {1, 2, 1, 2}, {1, 0, 0, 1}));
+  inputs.add(tensor("v", {1, 2, 1, 1}, {1, 0}));
+  Tensor& bias = inputs.add(tensor("attn_bias", {1, 1, 1, 2}, {0, HUGE_VAL}));
+  const auto refusal = [&] {
+    try {
+      reference::attend(p, inputs, reference::Emit::outputs);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  CHECK(refusal().starts_with("reference: attn_bias must be finite or -inf, got inf"));
+  bias.as<double>()[1] = NAN;
+  CHECK(refusal().starts_with("reference: attn_bias must be finite or -inf, got "));
+  bias.as<double>()[1] = -HUGE_VAL;
+  inputs.add(tensor("attn_mask", {1, 1, 1, 2}, {0, 0}));
+  CHECK(refusal().starts_with("reference: attn_mask must be bool of shape 1x1x1x2, got fp64"));
 }

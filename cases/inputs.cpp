@@ -1,0 +1,52 @@
+#include "cases/inputs.h"
+
+namespace attest {
+namespace {
+
+std::vector<TensorSpec> dense_of_core(const Problem& p) {
+  const TensorSpec q{"q", "BSHD", {p.B, p.Sq, p.H, p.D}, p.dtype};
+  if (p.form == Form::absorbed) return {q, {"latent_cache", "BSC", {p.B, p.Sk, p.D}, p.dtype}};
+  return {q,
+          {"k", "BSHD", {p.B, p.Sk, p.G, p.D}, p.dtype},
+          {"v", "BSHD", {p.B, p.Sk, p.G, p.Dv}, p.dtype}};
+}
+
+/// The same with caches in pages, and their table.
+std::vector<TensorSpec> paged_of_core(const Problem& p) {
+  std::vector<TensorSpec> all = dense_of_core(p);
+  for (TensorSpec& x : all) {
+    if (x.name == "q") continue;
+    if (x.name.size() == 1) x.name += "_cache";
+    x.layout[0] = 'P';
+    x.shape[0] = p.pool_pages();
+    x.shape[1] = p.page;
+  }
+  all.push_back({"block_table", "BN", {p.B, p.table_width()}, Dtype::int32});
+  return all;
+}
+
+void add_of_scores(const Problem& p, std::vector<TensorSpec>& all) {
+  if (p.alibi) all.push_back({"alibi_slopes", "H", {p.H}, Dtype::fp32});
+  if (p.attn_bias != PerPair::none)
+    all.push_back({"attn_bias", "BHSK", p.pair_shape(p.attn_bias), p.dtype});
+  if (p.attn_mask != PerPair::none)
+    all.push_back({"attn_mask", "BHSK", p.pair_shape(p.attn_mask), Dtype::boolean});
+  if (p.sink == Sink::learned) all.push_back({"sinks", "H", {p.H}, Dtype::fp32});
+}
+
+}  // namespace
+
+std::vector<TensorSpec> inputs_of(const Problem& p) {
+  std::vector<TensorSpec> all;
+  if (p.level == Level::layer) {
+    all = layer_weights(p);
+    for (const TensorSpec& cache : layer_caches(p)) all.push_back(cache);
+  } else {
+    all = p.page > 0 ? paged_of_core(p) : dense_of_core(p);
+  }
+  if (!p.lens.empty()) all.push_back({"seqlens_k", "B", {p.B}, Dtype::int32});
+  if (p.level == Level::core) add_of_scores(p, all);
+  return all;
+}
+
+}  // namespace attest

@@ -1,0 +1,51 @@
+#include "cases/scores.h"
+
+#include <array>
+#include <span>
+
+#include "cases/case.h"
+#include "cases/error.h"
+
+namespace attest {
+namespace {
+
+constexpr std::array<std::string_view, 3> kMasks = {"none", "causal", "causal_top_left"};
+constexpr std::array<std::string_view, 5> kPerPair = {"none", "shared", "batch", "head", "full"};
+constexpr std::array<std::string_view, 3> kSinks = {"none", "one", "learned"};
+
+template <class Enum>
+Enum parse(std::string_view key, std::span<const std::string_view> names, std::string_view text) {
+  std::string known;
+  for (std::size_t n = 0; n < names.size(); ++n) {
+    if (names[n] == text) return static_cast<Enum>(n);
+    known += concat(' ', names[n]);
+  }
+  throw Error(concat(key, ": must be one of", known, ", got ", text));
+}
+
+}  // namespace
+
+std::string_view name(Mask mask) { return kMasks[static_cast<std::size_t>(mask)]; }
+std::string_view name(PerPair axes) { return kPerPair[static_cast<std::size_t>(axes)]; }
+std::string_view name(Sink sink) { return kSinks[static_cast<std::size_t>(sink)]; }
+Mask parse_mask(std::string_view text) { return parse<Mask>("mask", kMasks, text); }
+Sink parse_sink(std::string_view text) { return parse<Sink>("sink", kSinks, text); }
+PerPair parse_per_pair(std::string_view key, std::string_view text) {
+  return parse<PerPair>(key, kPerPair, text);
+}
+
+std::string print(const Window& window) {
+  return window == Window{} ? "none" : concat(window.left, ',', window.right);
+}
+
+Window parse_window(std::string_view text) {
+  if (text == "none") return {};
+  const std::size_t comma = text.find(',');
+  ATTEST_CHECK(comma != std::string_view::npos,
+               "window: must be none or left,right such as 127,0, got ", text);
+  constexpr Index kMost = Index{1} << 24;  // keys of a problem
+  return {parse_integer("window", "left", text.substr(0, comma), -1, kMost),
+          parse_integer("window", "right", text.substr(comma + 1), -1, kMost)};
+}
+
+}  // namespace attest
