@@ -1,6 +1,5 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <iostream>
 #include <memory>
 #include <thread>
@@ -38,12 +37,11 @@ int list_coverage(const Selection& selection, const std::vector<Case>& cases) {
 
 void list_cost(const std::vector<Case>& all, const std::vector<Case>& cases,
                const std::string& shard) {
-  const int jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  std::array<double, 3> probes{};
-  for (double& probe : probes) probe = mma_probe_seconds();
-  std::sort(probes.begin(), probes.end());
-  std::cout << cost_table(cases, probes[1], jobs);
-  if (!shard.empty()) std::cout << shard_costs(all, shard, probes[1]);
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  double probe = mma_probe_seconds();
+  for (int n = 1; n < 4; ++n) probe = std::min(probe, mma_probe_seconds());  // others may compute
+  std::cout << cost_table(cases, probe, cores);
+  if (!shard.empty()) std::cout << shard_costs(all, shard, probe);
 }
 
 int list(const ListOptions& options) {

@@ -17,9 +17,9 @@ namespace attest {
 namespace {
 
 /// What one of each kind takes, in units of the mma probe. Least squares over the CPU seconds of
-/// all 4,656 cases of the nightly tier, one thread on an AMD EPYC with AVX-512 whose probe takes
-/// 308 ns (2026-11): sums by variant and kernel come out at 0.8 to 1.1 of what was measured.
-/// Compilers and processors shift single constants; what they share is in the probe.
+/// 4,656 nightly cases, one thread of an AMD EPYC with AVX-512 whose probe takes 308 ns (2026-11):
+/// sums by variant and kernel come out at 0.7 to 1.3 of what was measured, those of the smoke, gate
+/// and nightly tiers at 0.96 to 1.1. Other compilers and processors shift single constants.
 constexpr WorkCounts kProbes = {
     1.4,      // mma
     480,      // prefill
@@ -166,7 +166,7 @@ Timing estimate(const WorkCounts& work, double probe) {
           .judge = seconds({Work::judged, Work::judged_flops})};
 }
 
-std::string cost_table(const std::vector<Case>& cases, double probe, int jobs) {
+std::string cost_table(const std::vector<Case>& cases, double probe, int cores) {
   struct Row {
     std::size_t cases = 0;
     Timing seconds;
@@ -198,9 +198,9 @@ std::string cost_table(const std::vector<Case>& cases, double probe, int jobs) {
                         row.seconds.judge, row.seconds.total());
   if (elsewhere > 0) text += fmt::format("{} cases on a GPU are not counted\n", elsewhere);
   return text + fmt::format(
-                    "about {:.1f} s with {} workers; estimated at {:.0f} ns for an mma of the "
-                    "emulator, measured now\n",
-                    total.seconds.total() / jobs, jobs, probe * 1e9);
+                    "about {:.1f} s on {} free cores, of which each takes {:.0f} ns for an "
+                    "emulated mma (measured now)\n",
+                    total.seconds.total() / cores, cores, probe * 1e9);
 }
 
 std::string shard_costs(const std::vector<Case>& cases, std::string_view shard, double probe) {

@@ -32,13 +32,14 @@ using WorkCounts = std::array<double, kWorks>;
 /// What an emulated case takes, from its sizes alone; run.kernel is set.
 WorkCounts work_of(const Case&);
 
-/// Seconds of one worker on a machine whose emulator takes `probe` seconds for an mma
-/// (mma_probe_seconds()). A sum over many cases is right within a factor of two, not each case.
+/// CPU seconds on a machine whose emulator takes `probe` seconds for an mma (mma_probe_seconds()).
+/// A sum over many cases is right within a factor of two, not each case.
 Timing estimate(const WorkCounts&, double probe);
 
-/// Table of variants and kernels: number of cases and estimated seconds; then the total, with what
-/// `jobs` workers need. Cases on a GPU are left out, and counted.
-std::string cost_table(const std::vector<Case>&, double probe, int jobs);
+/// Table of variants and kernels: number of cases and estimated seconds; then the total, and how
+/// long it takes with a worker on each of `cores` that do nothing else. Cases on a GPU are left
+/// out, and counted.
+std::string cost_table(const std::vector<Case>&, double probe, int cores);
 
 /// A line for each shard of the n of "i/n": cases and estimated seconds.
 std::string shard_costs(const std::vector<Case>&, std::string_view shard, double probe);

@@ -84,7 +84,7 @@ TEST_CASE("the table of costs adds up, and shards hold all of it") {
   CHECK_THAT(table, Catch::Contains("\nmqa      decode           1 "));
   CHECK_THAT(table, Catch::Contains("\ntotal                    31 "));
   CHECK_THAT(table, Catch::Contains("\n1 cases on a GPU are not counted\n"));
-  CHECK_THAT(table, Catch::Contains(" s with 4 workers; estimated at 1000 ns"));
+  CHECK_THAT(table, Catch::Contains(" s on 4 free cores, of which each takes 1000 ns"));
   const std::string shards = shard_costs(cases, "2/3", 1e-6);
   std::size_t sum = 0;
   for (std::size_t at = 0; (at = shards.find(": ", at)) != std::string::npos; ++at)

@@ -88,7 +88,7 @@ TEST_CASE("a block's line says covered, infeasible, missing, and the last line w
   CHECK_THAT(whole.text, Catch::Contains("pairwise") && Catch::Contains("("));
   // Axes of 2, 2, 2, 1, 1, 2, 2 values: 10 pairs of axes with 4 pairs of values, 10 with 2, 1
   // with 1.
-  CHECK_THAT(whole.text, Catch::Contains(" 60           1       0        146 "));
+  CHECK_THAT(whole.text, Catch::Contains(" 60           1        0        146 "));
   cases.pop_back();
   const CoverageText less = coverage_text(std::vector{block}, cases);
   CHECK(less.missing > 0);
