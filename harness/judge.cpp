@@ -55,7 +55,7 @@ Gates gates_of(const Problem& p, const Comparison& c) {
           .stat = iid,
           .rho = fill.tag != FillTag::coherent,
           .row = spread,
-          .bias = spread && c.bias_rows >= kBiasRows,
+          .bias = spread && p.softcap == 0 && c.bias_rows >= kBiasRows,
           .nmse = p.fill != Fill::denormal,
           .rows = c.statistical_rows,
           .width = p.Dv};

@@ -25,6 +25,11 @@ Dtype arithmetic(const Descriptor& d) {
   return d.u_a > unit_roundoff(Dtype::fp64) ? Dtype::fp32 : Dtype::fp64;
 }
 
+/// Below this the exponential returns 0. [6]
+double smallest_exponential(const Descriptor& d) {
+  return std::ldexp(1.0, format_of(arithmetic(d)).min_exponent);
+}
+
 /// Blocks that the keys of a row lie in: side by side from key 0 on, or from any key on, or
 /// anywhere.
 Index most_blocks(const Problem& p, const Descriptor& d, Index keys) {
@@ -95,8 +100,7 @@ void set_p(RowModel& c, const Descriptor& d, const RowConditioning& row) {
   c.top_p = std::min(c.u_p, 2 * (c.hard.eta_a * row.max_a + c.hard.eta_rest));
   c.rest_p = 2 * c.u_p * std::sqrt(static_cast<double>(row.visible)) *
              std::min(std::exp(2 * c.hard.largest), kHuge);
-  const double lost =
-      std::max(min_subnormal(d.p_type) / 2, std::ldexp(1.0, format_of(arithmetic(d)).min_exponent));
+  const double lost = std::max(min_subnormal(d.p_type) / 2, smallest_exponential(d));
   c.underflow = c.hard.spread * lost / row.row_sum;
 }
 
@@ -162,6 +166,7 @@ inline double smaller(double a, double b) { return a < b ? a : b; }
 struct Variance {
   double p, flush, row;  // factors of second_moment, (sum |v|)^2 and o^2
   double sum;            // typical error of the sums, relative to sum P |v|
+  double zeroed;         // of exponentials that are 0, relative to sum |v|
 };
 
 Variance variance(const RowModel& c, const Descriptor& d, const RowConditioning& row) {
@@ -171,7 +176,8 @@ Variance variance(const RowModel& c, const Descriptor& d, const RowConditioning&
       .p = of_p,
       .flush = step * step / 12 * std::numbers::pi / 2 / (visible * l * l),
       .row = static_cast<double>(d.depth_l) * d.u_a * d.u_a + (d.l_from_rounded_p ? of_p / l : 0),
-      .sum = c.typical_sum};
+      .sum = c.typical_sum,
+      .zeroed = smallest_exponential(d) / (std::sqrt(3.0) * l)};
 }
 
 /// Bounds of elements that round. [3-9, S, R]
@@ -208,12 +214,14 @@ void derive_elements(const RowModel& c, const Descriptor& d, const RowConditioni
 
     const double ulp = 2 * u_o * binade(o, smallest);
     const double typical_soft = kTypicalSoftmax * stat_soft, typical_sum = var.sum * mag;  // [R1]
+    const double zeroed = var.zeroed * all_v;
     const double sigma2 = ulp * ulp / 12 + var.p * root * root + var.flush * all_v * all_v +
-                          typical_soft * typical_soft + typical_sum * typical_sum + var.row * o * o;
+                          typical_soft * typical_soft + typical_sum * typical_sum +
+                          zeroed * zeroed + var.row * o * o;
     out.hard_bound[k] = hard;
     out.stat_bound[k] = smaller(hard, stat);
     out.sigma[k] = std::sqrt(sigma2);
-    out.systematic[k] = typical_soft + typical_sum;
+    out.systematic[k] = typical_soft + typical_sum + zeroed;
   }
 }
 
