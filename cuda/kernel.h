@@ -23,14 +23,15 @@ struct Kernel {
   /// Parts that the keys are cut into when `requested` (0: the kernel chooses) is asked for.
   Index (*splits)(const Problem&, Index requested);
 
-  /// inputs: q [B,Sq,H,D] k [B,Sk,G,D] v [B,Sk,G,Dv], contiguous, of problem.dtype; in absorbed
-  /// form q and latent_cache [B,Sk,D], whose first Dv columns are the values. There may be more
-  /// slots than Sk. Where page > 0: k_cache [P,page,G,D] v_cache [P,page,G,Dv], or latent_cache
-  /// [P,page,D], and block_table [B,ceil(Sk/page)] int32; key j of batch entry b lies in page
-  /// block_table[b,j/page], slot j % page. With lens: seqlens_k [B] int32, which holds them. Slots
-  /// and entries of keys that no query sees, such as those from lens[b] on, are not read.
+  /// inputs: the contiguous tensors of inputs_of(problem) (cases/inputs.h). Dense caches may have
+  /// more slots than Sk, pools more pages than Problem::pool_pages(). In absorbed form the first Dv
+  /// columns of latent_cache are the values. Key j of batch entry b lies in page block_table[b,
+  /// j/page], slot j % page; seqlens_k holds the problem's lens. Slots and entries of keys that no
+  /// query sees, such as those from lens[b] on, are not read, nor their attn_bias and attn_mask.
   ///
-  /// outputs, allocated by the caller: o [B,Sq,H,Dv] of problem.dtype, lse [B,H,Sq] fp32, nats.
+  /// outputs, allocated by the caller: o [B,Sq,H,Dv] of problem.dtype, lse [B,H,Sq] fp32, nats. Of
+  /// level=layer (with tp = 1): layer_outputs(problem) (cases/stages.h), whose caches hold what they
+  /// held before the call, the same as in inputs.
   ///
   /// Throws KernelFault when the emulator or the device reports misuse, attest::Error for a cache
   /// of other extents, for a seqlens_k with other lengths than the problem and for entries outside

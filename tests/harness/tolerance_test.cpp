@@ -128,6 +128,49 @@ TEST_CASE("a split sees all its blocks raise the maximum, and merging costs two 
   CHECK(bounds({}, d).hard_bound[0] == Approx(stored(3e-6 * 1.5 + 2 * 2e-6)).epsilon(1e-6));
 }
 
+namespace {
+
+/// What the keys of a problem beside q and k add to the lse bound of a row, given in nats.
+double added_to_lse(const std::string& keys, const Values& v, const Descriptor& d) {
+  const Problem p = parse_problem("mha B=1 Sq=1 Sk=16 H=1 D=1 dtype=bf16" + keys);
+  return bounds(v, d, p).lse_bound[0] - bounds(v, d).lse_bound[0];
+}
+
+}  // namespace
+
+TEST_CASE("caps, biases and sinks add their roundings to the exponent") {
+  Descriptor d = silent();
+  Values v;
+  v.row_max = -3, v.mean_gap = 0.5, v.max_gap = 0.5, v.mean_a = 7, v.max_a = 7;
+  d.u_tanh = 1e-6;
+  CHECK(added_to_lse(" softcap=4", v, d) == Approx(1e-6 * (3 + 0.5)).epsilon(1e-4));
+  CHECK(added_to_lse(" softcap=4 alibi=1", v, d) == Approx(1e-6 * 7).epsilon(1e-4));
+  d.u_tanh = 0;
+  d.u_a = 1e-7;
+  CHECK(added_to_lse(" softcap=4", v, d) == Approx(2e-7 * (3 + 0.5)).epsilon(1e-4));
+  for (const char* bias : {" alibi=1", " attn_bias=head"})
+    CHECK(added_to_lse(bias, v, d) == Approx(4e-7 * (7 + 0.5 + 3)).epsilon(1e-4));
+  // A sink: 2 u_a of its score, and a rescale: 3 u_a of the exponent, 2 u_a of l.
+  CHECK(added_to_lse(" sink=one", v, d) == Approx(2e-7 * (3 + 0.5) + 5e-7).epsilon(1e-3));
+}
+
+TEST_CASE("rows that a mask cuts up may see a key in each block") {
+  Descriptor d = silent();  // 4 keys a block
+  d.u_exp = 1e-6;
+  CHECK(added_to_lse(" mask=causal window=4,-1", {}, d) ==
+        Approx(-1e-6).epsilon(1e-3));  // 5 keys in 3 blocks, not 4
+  CHECK(added_to_lse(" mask=causal window=4,-1 attn_mask=full", {}, d) ==
+        Approx(0).margin(1e-9));  // 5 keys in 4 blocks
+}
+
+TEST_CASE("where o is tiny, sigma knows that the exponential returns 0 below 2^-126") {
+  Descriptor d = silent();
+  d.u_a = 0x1p-24;
+  Values v;
+  v.o = 0x1p-128, v.abs_mag = 0x1p-128;
+  CHECK(bounds(v, d).sigma[0] == Approx(0x1p-126 * 4 / 2 / std::sqrt(3.0)).epsilon(1e-3));
+}
+
 TEST_CASE("a row sum of rounded p moves lse by the unit roundoff of p") {
   Descriptor d = silent();
   d.p_type = Dtype::bf16;
