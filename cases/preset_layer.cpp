@@ -18,8 +18,6 @@ Variant variant_of(const Preset& preset) {
 }  // namespace
 
 std::string missing_in_layer(const Preset& preset) {
-  if (preset.window.size > 0) return "a window";
-  if (preset.sinks) return "sinks";
   if (preset.positions == Preset::Positions::relative_bias) return "a bias by distance";
   if (preset.o_bias && !preset.qkv_bias) return "a bias of the output projection alone";
   if (preset.D != preset.Dv && !preset.is_mla()) return "values of another width than keys";
@@ -57,6 +55,11 @@ Problem layer_of(const Preset& preset, const LayerExtent& extent) {
     p.layer.bias = preset.o_bias ? Bias::all : preset.qkv_bias ? Bias::qkv : Bias::none;
   }
   p.softcap = preset.softcap;
+  if (preset.sinks) p.sink = Sink::learned;
+  if (preset.window.size > 0) {
+    p.window.left = preset.window.size - 1;
+    if (preset.rope_windowed) p.rope = *preset.rope_windowed;
+  }
   validate(p);
   return p;
 }

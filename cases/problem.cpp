@@ -41,13 +41,12 @@ void check_lens(const Problem& p) {
                "problem: lens must not all be Sk, for without lens they are; got Sk=", p.Sk);
 }
 
-/// Inputs of core attention that level=layer has not.
+/// Inputs of scores that level=layer has not.
 std::string score_inputs(const Problem& p) {
   std::string names;
   if (p.alibi) names += " alibi";
   if (p.attn_bias != PerPair::none) names += " attn_bias";
   if (p.attn_mask != PerPair::none) names += " attn_mask";
-  if (p.sink != Sink::none) names += " sink";
   return names;
 }
 
@@ -62,10 +61,11 @@ void check_scores(const Problem& p) {
                "problem: scores have one bias, alibi or attn_bias, got both");
   const std::string inputs = score_inputs(p);
   ATTEST_CHECK(p.level == Level::core || inputs.empty(),
-               "problem: a layer's scores have no inputs of their own, got", inputs);
-  ATTEST_CHECK(info(p.fill).tag != FillTag::exact || (p.softcap == 0 && inputs.empty()),
-               "problem: fill ", name(p.fill), " gives an exact answer of plain scores only, got",
-               p.softcap > 0 ? " softcap" : "", inputs);
+               "problem: a layer has no biases or masks of each pair, got", inputs);
+  const bool plain = p.softcap == 0 && p.sink == Sink::none && inputs.empty();
+  ATTEST_CHECK(info(p.fill).tag != FillTag::exact || plain, "problem: fill ", name(p.fill),
+               " gives an exact answer of plain scores only, got", p.softcap > 0 ? " softcap" : "",
+               inputs, p.sink == Sink::none ? "" : " sink");
 }
 
 void check_elements(std::string_view tensor, const std::vector<Index>& shape) {

@@ -101,6 +101,8 @@ TensorSet shard_inputs(const Problem& layer, Index rank, const TensorSet& inputs
       shard.add(select(x, 0, of_heads(share, layer.Dn + layer.Dv)));
     else if (name == "w_o")
       shard.add(select(x, 1, of_heads(share, layer.Dv)));
+    else if (name == "sinks")
+      shard.add(select(x, 0, of_heads(share, 1)));
     else if (name == "k_cache" || name == "v_cache")
       shard.add(select(x, 2, of_groups(share)));
     else if (name == "b_o" && rank > 0)

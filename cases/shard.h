@@ -10,7 +10,7 @@ namespace attest {
 ///
 ///   w_qkv b_qkv          rows of the rank's groups; with tp > G of its query heads (and their
 ///                        gates) in one group, k and v of that group on each of its tp / G ranks
-///   w_q w_uq w_ukv       rows of its heads
+///   w_q w_uq w_ukv sinks rows of its heads
 ///   w_o                  columns of its heads
 ///   b_o                  whole on rank 0, zeros elsewhere: the outputs of the ranks add up
 ///   k_cache v_cache      its groups

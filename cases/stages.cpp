@@ -133,6 +133,7 @@ std::vector<TensorSpec> layer_weights(const Problem& p) {
   }
   add(matrix(p, "w_o", E, p.H * p.Dv));
   if (p.layer.bias == Bias::all) add(vector(p, "b_o", E));
+  if (p.sink == Sink::learned) add({"sinks", "H", {p.H}, Dtype::fp32});
   return all;
 }
 

@@ -75,6 +75,7 @@ std::vector<TensorSpec> layer_outputs(const Problem&);
 ///   norm=layer b_q_norm b_k_norm too), w_o [E, H Dv] (b_o);
 ///   of mla: w_dq [Lq,E], w_q_norm [Lq], w_uq [H(Dn+Dr),Lq], or w_q [H(Dn+Dr),E]; w_dkv [L+Dr,E],
 ///   w_kv_norm [L], w_ukv [H(Dn+Dv),L], w_o [E,H Dv]
+/// With sink=learned then sinks [H] fp32.
 std::vector<TensorSpec> layer_weights(const Problem&);
 
 /// The caches before the call, named and shaped as the stages leave them, whose first

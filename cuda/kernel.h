@@ -30,8 +30,8 @@ struct Kernel {
   /// query sees, such as those from lens[b] on, are not read, nor their attn_bias and attn_mask.
   ///
   /// outputs, allocated by the caller: o [B,Sq,H,Dv] of problem.dtype, lse [B,H,Sq] fp32, nats. Of
-  /// level=layer (with tp = 1): layer_outputs(problem) (cases/stages.h), whose caches hold what they
-  /// held before the call, the same as in inputs.
+  /// level=layer (with tp = 1): layer_outputs(problem) (cases/stages.h), whose caches hold what
+  /// they held before the call, the same as in inputs.
   ///
   /// Throws KernelFault when the emulator or the device reports misuse, attest::Error for a cache
   /// of other extents, for a seqlens_k with other lengths than the problem and for entries outside

@@ -10,6 +10,7 @@
 #include "harness/fills.h"
 #include "harness/inputs.h"
 #include "harness/rounding.h"
+#include "harness/score_inputs.h"
 
 namespace attest {
 namespace {
@@ -90,6 +91,10 @@ TensorSet make_layer_inputs(const Problem& p) {
   validate(p);
   TensorSet inputs;
   for (const TensorSpec& spec : layer_weights(p)) {
+    if (spec.name == "sinks") {
+      inputs.add(draw_sinks(p));
+      continue;
+    }
     Tensor& tensor = inputs.add(make_tensor(spec));
     spec.name == "x" ? draw_x(tensor, p) : draw_weight(tensor, p);
   }

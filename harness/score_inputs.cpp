@@ -22,7 +22,9 @@ Tensor alibi_slopes(const Problem& p) {
   return slopes;
 }
 
-Tensor sinks(const Problem& p) {
+}  // namespace
+
+Tensor draw_sinks(const Problem& p) {
   const Stream stream(p.seed, "sinks");
   Tensor all("sinks", Dtype::fp32, "H", {p.H});
   for (Index h = 0; h < p.H; ++h)
@@ -30,6 +32,8 @@ Tensor sinks(const Problem& p) {
         static_cast<float>(2 * stream.at(0, 0, 0, h).normal());
   return all;
 }
+
+namespace {
 
 /// Keys that batch entry b of x [1 or B, ...] has at most.
 Index keys_of(const Problem& p, const Tensor& x, Index b) {
@@ -92,7 +96,7 @@ void add_score_inputs(const Problem& p, TensorSet& inputs) {
   if (p.alibi) inputs.add(alibi_slopes(p));
   if (p.attn_bias != PerPair::none) inputs.add(attn_bias(p));
   if (p.attn_mask != PerPair::none) inputs.add(attn_mask(p));
-  if (p.sink == Sink::learned) inputs.add(sinks(p));
+  if (p.sink == Sink::learned) inputs.add(draw_sinks(p));
 }
 
 }  // namespace attest

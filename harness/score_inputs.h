@@ -17,4 +17,7 @@ namespace attest {
 /// batch entry that it holds for are NaN, those of attn_mask false.
 void add_score_inputs(const Problem&, TensorSet&);
 
+/// The sinks alone, which layers have too.
+Tensor draw_sinks(const Problem&);
+
 }  // namespace attest

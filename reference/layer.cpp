@@ -66,10 +66,15 @@ Truth project(const StageInputs& s, const Stage& stage) {
   return truth;
 }
 
+void add_sinks(const StageInputs& s, TensorSet& in) {
+  if (const Tensor* sinks = s.inputs.find("sinks")) in.add(*sinks);
+}
+
 Truth attention_of_latents(const StageInputs& s, const Problem& core) {
   TensorSet in;
   in.add(renamed(s.left.at("q_latent"), "q"));
   in.add(cached_rows(s, s.left, "latent_cache", 0));
+  add_sinks(s, in);
   Truth truth = attend(core, in, s.emit), result;
   result.outputs.add(renamed(truth.outputs.at("o"), "u"));
   result.outputs.add(truth.outputs.at("lse"));
@@ -81,12 +86,15 @@ Truth attention(const StageInputs& s) {
   Problem core = core_of(s.p);
   core.page = 0;  // rows are gathered here
   if (is_mla(s.p) && s.p.form == Form::absorbed) return attention_of_latents(s, core);
-  const Tensor& q = s.left.at("q_rot");
-  const Tensor k = is_mla(s.p) ? rows_in_use(s.p, s.left.at("k"), nullptr, 0)
-                               : cached_rows(s, s.left, "k_cache", 0);
-  const Tensor v = is_mla(s.p) ? rows_in_use(s.p, s.left.at("v"), nullptr, 0)
-                               : cached_rows(s, s.left, "v_cache", 0);
-  return attend(core, q.view(), k.view(), v.view(), s.emit);
+  TensorSet in;
+  in.add(renamed(s.left.at("q_rot"), "q"));
+  for (const std::string name : {"k", "v"}) {
+    const Tensor rows = is_mla(s.p) ? rows_in_use(s.p, s.left.at(name), nullptr, 0)
+                                    : cached_rows(s, s.left, name + "_cache", 0);
+    in.add(renamed(rows, name));
+  }
+  add_sinks(s, in);
+  return attend(core, in, s.emit);
 }
 
 Truth truth_of(const StageInputs& s, const Stage& stage) {

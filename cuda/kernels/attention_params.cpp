@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <span>
 #include <vector>
@@ -145,6 +146,7 @@ AttentionParams contiguous_params(const Problem& p) {
   params.right = p.window.right < 0 ? kUnbounded : static_cast<int>(p.window.right);
   if (p.mask != Mask::none) params.right = 0;
   params.bottom_right = p.mask != Mask::causal_top_left;
+  params.sink = p.sink == Sink::one ? 0.0f : -std::numeric_limits<float>::infinity();
   params.bias_stride = pair_strides(p.pair_shape(p.attn_bias));
   params.mask_stride = pair_strides(p.pair_shape(p.attn_mask));
   set_scales(params, p);

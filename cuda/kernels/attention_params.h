@@ -50,7 +50,8 @@ struct AttentionParams {
   const float* alibi_slopes;      ///< [H]  null: no ALiBi
   const void* attn_bias;          ///< [1|B, 1|H, Sq, Sk]  T; null: none
   const std::uint8_t* attn_mask;  ///< [1|B, 1|H, Sq, Sk]  0: seen; null: none
-  const float* sinks;             ///< [H]  nats; null: none
+  const float* sinks;             ///< [H]  nats; null: all are `sink`
+  float sink;                     ///< -inf: there is none
   PairStrides bias_stride, mask_stride;
 };
 

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <span>
-#include <vector>
 
 #include "cuda/kernels/attention_params.h"
 #include "cuda/simt/device_memory.h"
@@ -23,9 +22,7 @@ class DeviceTensors {
         alibi_slopes_(bytes_of(inputs, problem.alibi ? "alibi_slopes" : nullptr)),
         attn_bias_(bytes_of(inputs, problem.attn_bias == PerPair::none ? nullptr : "attn_bias")),
         attn_mask_(bytes_of(inputs, problem.attn_mask == PerPair::none ? nullptr : "attn_mask")),
-        zeros_(problem.sink == Sink::one ? static_cast<std::size_t>(problem.H) : 0),
-        sinks_(problem.sink == Sink::learned ? inputs.at("sinks").bytes()
-                                             : std::as_bytes(std::span<const float>(zeros_))),
+        sinks_(bytes_of(inputs, problem.sink == Sink::learned ? "sinks" : nullptr)),
         o_(outputs.at("o")),
         lse_(outputs.at("lse")) {
     params_.q = q_.as<void>();
@@ -56,9 +53,7 @@ class DeviceTensors {
 
   AttentionParams params_;
   simt::DeviceInput q_, k_, v_, block_table_, lens_;  // the last three may be nothing, at null
-  simt::DeviceInput alibi_slopes_, attn_bias_, attn_mask_;
-  std::vector<float> zeros_;  // sinks of off-by-one softmax
-  simt::DeviceInput sinks_;
+  simt::DeviceInput alibi_slopes_, attn_bias_, attn_mask_, sinks_;
   simt::DeviceOutput o_, lse_;
 };
 

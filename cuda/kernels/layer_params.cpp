@@ -223,6 +223,7 @@ AttentionParams attention_stage_params(const Problem& layer, const PointerOf& at
   params.lse = static_cast<float*>(at("lse"));
   params.block_table = core.page > 0 ? static_cast<const int*>(at("block_table")) : nullptr;
   params.lens = static_cast<const int*>(at("seqlens_k"));
+  params.sinks = static_cast<const float*>(at("sinks"));
   return params;
 }
 

@@ -79,7 +79,7 @@ struct HeadGroup {
 
   /// The row's sink, nats; -inf: none.
   __device__ float sink(int packed_row) const {
-    return p.sinks == nullptr ? -simt::kInfinity : p.sinks[head(packed_row)];
+    return p.sinks == nullptr ? p.sink : p.sinks[head(packed_row)];
   }
 
   /// The row's rows of attn_bias and attn_mask, which must be there. [Sk]
