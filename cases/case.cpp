@@ -17,7 +17,8 @@ constexpr std::string_view kKernels[] = {
 };
 
 constexpr std::string_view kProblemKeys =
-    "B Sq Sk H G D Dv dtype level E L Lq tp norm bias gate eps form Dn Dr rope lens page mask "
+    "B Sq Sk H G D Dv dtype layout level E L Lq tp norm bias gate eps form Dn Dr rope lens page "
+    "mask "
     "window scale softcap alibi attn_bias attn_mask sink fill seed";
 constexpr std::string_view kRunKeys = "kernel backend splits schedule";
 
@@ -184,6 +185,8 @@ void set_key(Case& c, std::string_view where, std::string_view key, std::string_
     c.problem.dtype = parse_dtype(value);
   } else if (key == "form") {
     c.problem.form = parse_form(value);
+  } else if (key == "layout") {
+    c.problem.layout = parse_layout(value);
   } else if (key == "level") {
     c.problem.level = parse_level(value);
   } else if (key == "norm") {

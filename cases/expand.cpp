@@ -136,6 +136,7 @@ std::string value_of(const Case& c, std::string_view key) {
   if (key == "dtype") return std::string(name(p.dtype));
   if (key == "form") return std::string(name(p.form));
   if (key == "rope") return print(p.rope);
+  if (key == "layout") return std::string(name(p.layout));
   if (key == "level") return std::string(name(p.level));
   if (key == "norm") return std::string(name(p.layer.norm));
   if (key == "bias") return std::string(name(p.layer.bias));

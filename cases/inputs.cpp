@@ -3,12 +3,21 @@
 namespace attest {
 namespace {
 
+TensorSpec stored_as(TensorSpec bshd, const std::string& letters) {
+  TensorSpec spec = bshd;
+  spec.layout = letters;
+  for (std::size_t axis = 0; axis < letters.size(); ++axis)
+    spec.shape[axis] = bshd.shape[bshd.layout.find(letters[axis])];
+  return spec;
+}
+
 std::vector<TensorSpec> dense_of_core(const Problem& p) {
+  if (p.layout == Layout::qkv) return {{"qkv", "BSHD", {p.B, p.Sq, p.H + 2 * p.G, p.D}, p.dtype}};
   const TensorSpec q{"q", "BSHD", {p.B, p.Sq, p.H, p.D}, p.dtype};
   if (p.form == Form::absorbed) return {q, {"latent_cache", "BSC", {p.B, p.Sk, p.D}, p.dtype}};
-  return {q,
-          {"k", "BSHD", {p.B, p.Sk, p.G, p.D}, p.dtype},
-          {"v", "BSHD", {p.B, p.Sk, p.G, p.Dv}, p.dtype}};
+  const std::string order = letters(p.layout);
+  return {stored_as(q, order), stored_as({"k", "BSHD", {p.B, p.Sk, p.G, p.D}, p.dtype}, order),
+          stored_as({"v", "BSHD", {p.B, p.Sk, p.G, p.Dv}, p.dtype}, order)};
 }
 
 /// The same with caches in pages, and their table.
@@ -47,6 +56,11 @@ std::vector<TensorSpec> inputs_of(const Problem& p) {
   if (!p.lens.empty()) all.push_back({"seqlens_k", "B", {p.B}, Dtype::int32});
   if (p.level == Level::core) add_of_scores(p, all);
   return all;
+}
+
+std::vector<TensorSpec> outputs_of(const Problem& p) {
+  return {stored_as({"o", "BSHD", {p.B, p.Sq, p.H, p.Dv}, p.dtype}, letters(p.layout)),
+          {"lse", "BHS", {p.B, p.H, p.Sq}, Dtype::fp32}};
 }
 
 }  // namespace attest

@@ -41,6 +41,17 @@ void check_lens(const Problem& p) {
                "problem: lens must not all be Sk, for without lens they are; got Sk=", p.Sk);
 }
 
+void check_layout(const Problem& p) {
+  if (p.layout == Layout::bshd) return;
+  ATTEST_CHECK(p.level == Level::core && p.form == Form::expanded && p.page == 0,
+               "problem: layout ", name(p.layout),
+               " is of dense q, k and v, got a layer, a latent cache or pages");
+  ATTEST_CHECK(p.layout != Layout::qkv || (p.Sq == p.Sk && p.D == p.Dv && p.lens.empty()),
+               "problem: layout qkv has one row for q, k and v: Sq = Sk, D = Dv, no lens; got Sq=",
+               p.Sq, " Sk=", p.Sk, " D=", p.D, " Dv=", p.Dv,
+               p.lens.empty() ? "" : concat(" lens=", print_lens(p.lens)));
+}
+
 /// Inputs of scores that level=layer has not.
 std::string score_inputs(const Problem& p) {
   std::string names;
@@ -178,6 +189,7 @@ void validate(const Problem& p) {
   ATTEST_CHECK(is_float(p.dtype), "problem: dtype must be a floating-point type, got ",
                name(p.dtype));
   check_scores(p);
+  check_layout(p);
   check_lens(p);
   check_mla(p);
   check_dim("page", p.page, 0);
@@ -201,6 +213,7 @@ std::string print(const Problem& p) {
                             " G=", p.G, " D=", p.D);
   if (p.Dv != p.D) text += concat(" Dv=", p.Dv);
   text += concat(" dtype=", name(p.dtype));
+  if (p.layout != defaults.layout) text += concat(" layout=", name(p.layout));
   if (p.level != defaults.level) text += concat(" level=", name(p.level), print(p.layer));
   if (p.form != defaults.form) text += concat(" form=", name(p.form));
   if (p.form == Form::absorbed && p.level == Level::core) text += concat(" Dn=", p.Dn);

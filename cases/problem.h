@@ -8,6 +8,7 @@
 #include "cases/dtype.h"
 #include "cases/fill.h"
 #include "cases/layer.h"
+#include "cases/layout.h"
 #include "cases/rope.h"
 #include "cases/scores.h"
 
@@ -58,6 +59,7 @@ struct Problem {
   Index D = 64;   ///< width of q and k
   Index Dv = 64;  ///< width of v and o; default D
   Dtype dtype = Dtype::bf16;
+  Layout layout = Layout::bshd;  ///< of q, k, v and o
   Level level = Level::core;
   Layer layer;                 ///< of level=layer
   Form form = Form::expanded;  ///< of mla

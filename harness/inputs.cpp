@@ -138,8 +138,36 @@ std::vector<std::string> input_names(const Problem& p) {
   return names;
 }
 
+namespace {
+
+/// qkv [B,S,H+2G,D] of q, k and v.
+Tensor packed(const Problem& p, const TensorSet& dense) {
+  Tensor qkv("qkv", p.dtype, "BSHD", {p.B, p.Sq, p.H + 2 * p.G, p.D});
+  std::byte* to = qkv.bytes().data();
+  for (Index token = 0; token < p.B * p.Sq; ++token)
+    for (const Tensor& x : dense) {
+      const std::size_t bytes = x.bytes().size() / static_cast<std::size_t>(p.B * p.Sq);
+      std::memcpy(to, x.bytes().data() + static_cast<std::size_t>(token) * bytes, bytes);
+      to += bytes;
+    }
+  return qkv;
+}
+
+/// q, k and v in the problem's layout.
+TensorSet in_layout(const Problem& p, const TensorSet& dense) {
+  if (p.layout == Layout::bshd) return dense;
+  TensorSet result;
+  if (p.layout == Layout::qkv)
+    result.add(packed(p, dense));
+  else
+    for (const Tensor& x : dense) result.add(stored_as(x, letters(p.layout)));
+  return result;
+}
+
+}  // namespace
+
 TensorSet place(const Problem& p, const TensorSet& dense) {
-  TensorSet placed = p.page > 0 ? in_pages(p, dense) : dense;
+  TensorSet placed = p.page > 0 ? in_pages(p, dense) : in_layout(p, dense);
   if (!p.lens.empty()) placed.add(lengths(p));
   return placed;
 }

@@ -33,8 +33,8 @@ namespace attest {
 /// Throws attest::Error for a problem that validate() refuses.
 TensorSet make_inputs(const Problem&);
 
-/// Moves caches [B,Sk,...] (every tensor but q) to their pages where there are any, and adds
-/// block_table and seqlens_k where the problem has them.
+/// Moves caches [B,Sk,...] (every tensor but q) to their pages where there are any, or all tensors
+/// to the problem's layout, and adds block_table and seqlens_k where the problem has them.
 TensorSet place(const Problem&, const TensorSet& dense);
 
 /// The names of its tensors.

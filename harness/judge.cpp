@@ -149,8 +149,15 @@ Verdict parse_verdict(std::string_view text) {
 }
 Check parse_check(std::string_view text) { return parse_name<Check>("check", kChecks, text); }
 
+TensorSet in_order(const TensorSet& outputs) {
+  TensorSet ordered;
+  for (const Tensor& x : outputs) ordered.add(x.name() == "o" ? stored_as(x, "BSHD") : x);
+  return ordered;
+}
+
 Judgement judge(const Problem& p, const Truth& truth, const Descriptor& d,
-                const TensorSet& outputs) {
+                const TensorSet& stored) {
+  const TensorSet outputs = in_order(stored);
   check_tensor(outputs, "o", {p.B, p.Sq, p.H, p.Dv}, {d.o_type});
   check_tensor(outputs, "lse", {p.B, p.H, p.Sq}, {Dtype::fp32, Dtype::fp64});
   const bool exact = info(p.fill).tag == FillTag::exact;
@@ -162,7 +169,7 @@ Judgement judge(const Problem& p, const Truth& truth, const Descriptor& d,
   j.metrics.tightest = tightest_gate(gates, d, c.sums);
   j.total = p.B * p.Sq * p.H * p.Dv;
   j.worst = read_elements(p, truth, d, outputs, c.worst.list());
-  for (const Tensor& tensor : outputs)
+  for (const Tensor& tensor : stored)
     if (j.check == Check::none && !tensor.canary_intact()) {
       j.check = Check::canary;
       j.message = concat(tensor.name(), ": bytes before or behind the tensor were overwritten");

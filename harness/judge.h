@@ -93,12 +93,16 @@ struct Judgement {
   double end_to_end_limit = 0;      ///< of a layer: what metrics.nmse_a may reach
 };
 
+/// The same with o in the order BSHD, in which it is judged and kept.
+TensorSet in_order(const TensorSet& outputs);
+
 /// Judges what a kernel stored for a problem, given the truth and what the kernel declares.
 ///
-/// outputs: o [B,Sq,H,Dv] of descriptor.o_type, lse [B,H,Sq] fp32 (or fp64), nats. Which gates
-/// apply follows from the problem's fill; TOLERANCE.md derives them. The result does not depend on
-/// the number of threads. Throws attest::Error when a tensor is missing or has another shape or
-/// type, or the truth holds no conditioning.
+/// outputs: o [B,Sq,H,Dv] in any order of its axes (its layout says which), of descriptor.o_type,
+/// lse [B,H,Sq] fp32 (or fp64), nats. Which gates apply follows from the problem's fill;
+/// TOLERANCE.md derives them. The result does not depend on the number of threads. Throws
+/// attest::Error when a tensor is missing or has another shape or type, or the truth holds no
+/// conditioning.
 Judgement judge(const Problem&, const Truth&, const Descriptor&, const TensorSet& outputs);
 
 }  // namespace attest

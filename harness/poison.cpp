@@ -119,14 +119,19 @@ TensorSet with_unused_slots(const Problem& p, const TensorSet& inputs, double va
       poisoned.add(x);
       continue;
     }
-    Tensor& cache = poisoned.add(copy_of(x));
-    const std::vector<bool> used = used_rows(p, x, inputs.find("block_table"), At::call);
-    if (used.empty()) continue;
+    const bool ordered = x.layout()[0] == 'B' && x.layout()[1] == 'S';
+    Tensor cache = ordered || p.page > 0 ? copy_of(x) : stored_as(x, "BSHD");
+    const std::vector<bool> used = used_rows(p, cache, inputs.find("block_table"), At::call);
+    if (used.empty()) {
+      poisoned.add(x);
+      continue;
+    }
     const std::size_t row_bytes = x.bytes().size() / used.size();
     std::vector<std::byte> row(row_bytes);
     encode(x.dtype(), std::vector<double>(row_bytes / size_of(x.dtype()), value), row.data());
     for (std::size_t n = 0; n < used.size(); ++n)
       if (!used[n]) std::memcpy(cache.bytes().data() + n * row_bytes, row.data(), row_bytes);
+    poisoned.add(stored_as(cache, x.layout()));
   }
   return poisoned;
 }

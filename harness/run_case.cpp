@@ -1,6 +1,7 @@
 #include "harness/run_case.h"
 
 #include "cases/error.h"
+#include "cases/inputs.h"
 #include "harness/dump.h"
 #include "harness/inputs.h"
 #include "harness/poison.h"
@@ -22,8 +23,7 @@ Question pose(const Problem& problem) {
 
 TensorSet empty_outputs(const Problem& p) {
   TensorSet outputs;
-  outputs.add(Tensor("o", p.dtype, "BSHD", {p.B, p.Sq, p.H, p.Dv}));
-  outputs.add(Tensor("lse", Dtype::fp32, "BHS", {p.B, p.H, p.Sq}));
+  for (const TensorSpec& spec : outputs_of(p)) outputs.add(make_tensor(spec));
   return outputs;
 }
 
@@ -50,13 +50,14 @@ Record run_case(const Case& which, const Question& question,
   const Rerun rerun = [&](const TensorSet& inputs) {
     TensorSet again = empty_outputs(which.problem);
     kernel.run(which.problem, which.run, inputs, again);
-    return again;
+    return in_order(again);
   };
   Stopwatch watch;
   try {
     kernel.run(which.problem, which.run, question.inputs, outputs);
     record.seconds.kernel = watch.lap();
     record.judgement = judge(which.problem, question.truth, *record.descriptor, outputs);
+    outputs = in_order(outputs);
     record.seconds.judge = watch.lap();
     if (record.judgement.check != Check::canary) {
       ask_poison(which.problem, question.inputs, outputs, rerun, record.judgement);

@@ -205,8 +205,15 @@ Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
     v.strides = k.strides;
     return attend(problem, inputs.at("q").view(), k, v, in, emit);
   }
-  return attend(problem, inputs.at("q").view(), inputs.at("k").view(), inputs.at("v").view(), in,
-                emit);
+  if (problem.layout == Layout::qkv) {
+    const TensorView qkv = inputs.at("qkv").view();
+    check_input("qkv", qkv, {problem.B, problem.Sq, problem.H + 2 * problem.G, problem.D});
+    const auto heads = [&](Index first, Index count) { return slice(qkv, 2, first, count); };
+    return attend(problem, heads(0, problem.H), heads(problem.H, problem.G),
+                  heads(problem.H + problem.G, problem.G), in, emit);
+  }
+  const auto view = [&](const char* name) { return rearranged(inputs.at(name), "BSHD"); };
+  return attend(problem, view("q"), view("k"), view("v"), in, emit);
 }
 
 void linear(std::string_view name, const Linear& task) {

@@ -63,6 +63,32 @@ PairStrides pair_strides(const std::vector<Index>& shape) {
   return {.b = shape[0] == 1 ? 0 : shape[1] * matrix, .h = shape[1] == 1 ? 0 : matrix};
 }
 
+/// Of a dense tensor whose axes b, s and heads lie in the order of `letters`.
+Strides strides_of(const std::string& letters, Index B, Index S, Index heads, Index width) {
+  Strides strides{};
+  Index step = width;
+  for (std::size_t axis = letters.size() - 1; axis-- > 0;) {
+    const char letter = letters[axis];
+    (letter == 'B' ? strides.b : letter == 'S' ? strides.s : strides.h) = step;
+    step *= letter == 'B' ? B : letter == 'S' ? S : heads;
+  }
+  return strides;
+}
+
+/// Of a layout other than bshd.
+void set_strides(AttentionParams& params, const Problem& p) {
+  if (p.layout == Layout::qkv) {
+    params.q_stride = contiguous(p.Sq, p.H + 2 * p.G, p.D);
+    params.k_stride = params.v_stride = params.q_stride;
+    return;
+  }
+  const std::string order = letters(p.layout);
+  params.q_stride = strides_of(order, p.B, p.Sq, p.H, p.D);
+  params.k_stride = strides_of(order, p.B, p.Sk, p.G, p.D);
+  params.v_stride = strides_of(order, p.B, p.Sk, p.G, p.Dv);
+  params.o_stride = strides_of(order, p.B, p.Sq, p.H, p.Dv);
+}
+
 void set_scales(AttentionParams& params, const Problem& p) {
   const double scale = softmax_scale(p), factor = p.softcap > 0 ? p.softcap : scale;
   const auto factor_log2 = static_cast<float>(factor * std::numbers::log2e);
@@ -121,6 +147,7 @@ double softmax_scale(const Problem& p) {
 }
 
 CacheNames cache_names(const Problem& p) {
+  if (p.layout == Layout::qkv) return {"qkv", nullptr};
   if (p.form == Form::absorbed) return {"latent_cache", nullptr};
   if (p.page > 0) return {"k_cache", "v_cache"};
   return {"k", "v"};
@@ -163,6 +190,11 @@ void check_tables(const Problem& p, const TensorSet& inputs, Index pages) {
 
 AttentionParams attention_params(const Problem& p, const TensorSet& inputs) {
   AttentionParams params = contiguous_params(p);
+  if (p.layout != Layout::bshd) {
+    set_strides(params, p);
+    check_tables(p, inputs, 0);
+    return params;
+  }
   const CacheNames names = cache_names(p);
   const Tensor& k = inputs.at(names.k);
   const Index pages = k.shape().at(0);

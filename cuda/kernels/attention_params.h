@@ -88,7 +88,7 @@ std::string check_attention(const Problem&);
 ///     (1 + 0.1 mscale_all_dim ln(factor))^2 / sqrt(Dn + Dr)     (DeepSeek-V2; YaRN: factor > 1)
 double softmax_scale(const Problem&);
 
-/// Names of the inputs that hold the keys and, null in absorbed MLA, the values.
+/// Names of the inputs that hold the keys and, null where they are a part of them, the values.
 struct CacheNames {
   const char *k, *v;
 };

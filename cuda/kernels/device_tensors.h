@@ -14,8 +14,9 @@ class DeviceTensors {
   /// Throws attest::Error for what attention_params() refuses.
   DeviceTensors(const Problem& problem, const TensorSet& inputs, TensorSet& outputs)
       : params_(attention_params(problem, inputs)),
-        q_(inputs.at("q")),
-        k_(inputs.at(cache_names(problem).k)),
+        q_(inputs.at(problem.layout == Layout::qkv ? "qkv" : "q")),
+        k_(problem.layout == Layout::qkv ? std::span<const std::byte>{}
+                                         : inputs.at(cache_names(problem).k).bytes()),
         v_(bytes_of(inputs, cache_names(problem).v)),
         block_table_(bytes_of(inputs, problem.page > 0 ? "block_table" : nullptr)),
         lens_(bytes_of(inputs, problem.lens.empty() ? nullptr : "seqlens_k")),
@@ -28,6 +29,11 @@ class DeviceTensors {
     params_.q = q_.as<void>();
     params_.k = k_.as<void>();
     params_.v = v_.as<void>();
+    if (problem.layout == Layout::qkv) {  // heads behind those of q
+      const auto* qkv = q_.as<std::uint16_t>();
+      params_.k = qkv + problem.H * problem.D;
+      params_.v = qkv + (problem.H + problem.G) * problem.D;
+    }
     params_.block_table = block_table_.as<int>();
     params_.lens = lens_.as<int>();
     params_.alibi_slopes = alibi_slopes_.as<float>();

@@ -33,6 +33,8 @@ bool may_be_equal(const Problem& p, const std::string& a, const std::string& b) 
   if (layer && a == "D" && b == "Dv") return p.variant != Variant::mla;  // one projection
   if (layer && a == "Sq" && b == "Sk") return true;                      // prefill
   if (layer && a == "H" && b == "G") return p.variant == Variant::mha || p.variant == Variant::mla;
+  const bool fused = p.layout == Layout::qkv;  // one row for q, k and v
+  if (fused && ((a == "D" && b == "Dv") || (a == "Sq" && b == "Sk"))) return true;
   const bool expanded = p.variant == Variant::mla && p.form == Form::expanded;
   if (a == "H" && b == "G") return p.variant == Variant::mha || expanded || p.H / p.G == 1;
   if (a == "D" && b == "Dv") return p.D == 64 || p.D == 128;     // a kernel's capacity
@@ -47,10 +49,10 @@ Index tiles(Index length) { return (length + 63) / 64; }
 
 }  // namespace
 
-TEST_CASE("the gate has about 1200 cases, a quarter of them MLA, the smoke tier about 65") {
+TEST_CASE("the gate has about 1350 cases, a fifth of them MLA, the smoke tier about 65") {
   const auto gate = tier("gate");
-  CHECK(gate.size() >= 1100);
-  CHECK(gate.size() <= 1300);
+  CHECK(gate.size() >= 1250);
+  CHECK(gate.size() <= 1450);
   CHECK(tier("smoke").size() >= 45);
   CHECK(tier("smoke").size() <= 70);
   const auto count = [&](auto condition) { return std::ranges::count_if(gate, condition); };
