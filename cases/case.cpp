@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 
+#include "cases/enum_names.h"
 #include "cases/error.h"
 #include "cases/number.h"
 
@@ -29,12 +30,7 @@ std::string_view trim(std::string_view text) {
 }
 
 std::string parse_kernel(std::string_view text) {
-  std::string known;
-  for (std::string_view candidate : kKernels) {
-    if (candidate == text) return std::string(text);
-    known += concat(' ', candidate);
-  }
-  throw Error(concat("kernel: must be one of", known, ", got ", text));
+  return std::string(kKernels[parse_enum<std::size_t>("kernel", kKernels, text)]);
 }
 
 std::uint64_t parse_unsigned(std::string_view where, std::string_view key, std::string_view text) {

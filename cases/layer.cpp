@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 
+#include "cases/enum_names.h"
 #include "cases/error.h"
 #include "cases/number.h"
 #include "cases/problem.h"
@@ -19,16 +19,6 @@ constexpr std::array<std::string_view, 3> kBiases = {"none", "qkv", "all"};
 
 constexpr Index kMaxWidth = Index{1} << 20;
 constexpr Index kMaxElements = Index{1} << 31;
-
-template <class Enum>
-Enum parse(std::string_view key, std::span<const std::string_view> names, std::string_view text) {
-  std::string known;
-  for (std::size_t n = 0; n < names.size(); ++n) {
-    if (names[n] == text) return static_cast<Enum>(n);
-    known += concat(' ', names[n]);
-  }
-  throw Error(concat(key, ": must be one of", known, ", got ", text));
-}
 
 void check_width(std::string_view key, Index value, Index low) {
   ATTEST_CHECK(value >= low && value <= kMaxWidth, "problem: ", key, " must lie in [", low, ", ",
@@ -72,9 +62,9 @@ void check_tp(const Problem& p) {
 std::string_view name(Level level) { return kLevels[static_cast<std::size_t>(level)]; }
 std::string_view name(Norm norm) { return kNorms[static_cast<std::size_t>(norm)]; }
 std::string_view name(Bias bias) { return kBiases[static_cast<std::size_t>(bias)]; }
-Level parse_level(std::string_view text) { return parse<Level>("level", kLevels, text); }
-Norm parse_norm(std::string_view text) { return parse<Norm>("norm", kNorms, text); }
-Bias parse_bias(std::string_view text) { return parse<Bias>("bias", kBiases, text); }
+Level parse_level(std::string_view text) { return parse_enum<Level>("level", kLevels, text); }
+Norm parse_norm(std::string_view text) { return parse_enum<Norm>("norm", kNorms, text); }
+Bias parse_bias(std::string_view text) { return parse_enum<Bias>("bias", kBiases, text); }
 
 std::string print(const Layer& layer) {
   const Layer defaults;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "cases/enum_names.h"
 #include "cases/error.h"
 
 namespace attest {
@@ -14,11 +15,7 @@ constexpr std::array<std::string_view, 4> kLayouts = {"bshd", "sbhd", "bhsd", "q
 
 std::string_view name(Layout layout) { return kLayouts[static_cast<std::size_t>(layout)]; }
 
-Layout parse_layout(std::string_view text) {
-  for (std::size_t n = 0; n < kLayouts.size(); ++n)
-    if (kLayouts[n] == text) return static_cast<Layout>(n);
-  throw Error(concat("layout: must be one of bshd sbhd bhsd qkv, got ", text));
-}
+Layout parse_layout(std::string_view text) { return parse_enum<Layout>("layout", kLayouts, text); }
 
 std::string letters(Layout layout) {
   switch (layout) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "cases/case.h"
+#include "cases/enum_names.h"
 #include "cases/error.h"
 #include "cases/number.h"
 #include "cases/sha256.h"
@@ -122,19 +123,10 @@ std::string_view name(Variant variant) { return kVariants[static_cast<std::size_
 std::string_view name(Form form) { return kForms[static_cast<std::size_t>(form)]; }
 
 Variant parse_variant(std::string_view text) {
-  std::string known;
-  for (std::size_t n = 0; n < std::size(kVariants); ++n) {
-    if (kVariants[n] == text) return static_cast<Variant>(n);
-    known += concat(' ', kVariants[n]);
-  }
-  throw Error(concat("variant: must be one of", known, ", got ", text.empty() ? "nothing" : text));
+  return parse_enum<Variant>("variant", kVariants, text);
 }
 
-Form parse_form(std::string_view text) {
-  ATTEST_CHECK(text == kForms[0] || text == kForms[1],
-               "form: must be one of expanded absorbed, got ", text);
-  return text == kForms[0] ? Form::expanded : Form::absorbed;
-}
+Form parse_form(std::string_view text) { return parse_enum<Form>("form", kForms, text); }
 
 KeyRange Problem::visible(Index b, Index i) const {
   const Index keys = length(b), at = mask == Mask::causal_top_left ? i : i + keys - Sq;

@@ -1,9 +1,9 @@
 #include "cases/scores.h"
 
 #include <array>
-#include <span>
 
 #include "cases/case.h"
+#include "cases/enum_names.h"
 #include "cases/error.h"
 
 namespace attest {
@@ -13,25 +13,15 @@ constexpr std::array<std::string_view, 3> kMasks = {"none", "causal", "causal_to
 constexpr std::array<std::string_view, 5> kPerPair = {"none", "shared", "batch", "head", "full"};
 constexpr std::array<std::string_view, 3> kSinks = {"none", "one", "learned"};
 
-template <class Enum>
-Enum parse(std::string_view key, std::span<const std::string_view> names, std::string_view text) {
-  std::string known;
-  for (std::size_t n = 0; n < names.size(); ++n) {
-    if (names[n] == text) return static_cast<Enum>(n);
-    known += concat(' ', names[n]);
-  }
-  throw Error(concat(key, ": must be one of", known, ", got ", text));
-}
-
 }  // namespace
 
 std::string_view name(Mask mask) { return kMasks[static_cast<std::size_t>(mask)]; }
 std::string_view name(PerPair axes) { return kPerPair[static_cast<std::size_t>(axes)]; }
 std::string_view name(Sink sink) { return kSinks[static_cast<std::size_t>(sink)]; }
-Mask parse_mask(std::string_view text) { return parse<Mask>("mask", kMasks, text); }
-Sink parse_sink(std::string_view text) { return parse<Sink>("sink", kSinks, text); }
+Mask parse_mask(std::string_view text) { return parse_enum<Mask>("mask", kMasks, text); }
+Sink parse_sink(std::string_view text) { return parse_enum<Sink>("sink", kSinks, text); }
 PerPair parse_per_pair(std::string_view key, std::string_view text) {
-  return parse<PerPair>(key, kPerPair, text);
+  return parse_enum<PerPair>(key, kPerPair, text);
 }
 
 std::string print(const Window& window) {
