@@ -66,7 +66,8 @@ def expected(case):
     p = Problem(case.attrs["problem"].decode())
     if p.is_layer:
         return layer(p, case)
-    return attention(p, *core_inputs(p, read(case)))
+    inputs = read(case)
+    return attention(p, *core_inputs(p, inputs), inputs)
 
 
 def layouts(p):
@@ -82,8 +83,10 @@ def layouts(p):
         caches = {"latent_cache": head + "C"}
     elif p.page or p.is_layer:
         caches = {"k_cache": head + "HD", "v_cache": head + "HD"}
+    elif p.layout == "qkv":
+        caches = {"qkv": "BSHD"}
     else:
-        caches = {"k": "BSHD", "v": "BSHD"}
+        caches = {"k": p.layout.upper(), "v": p.layout.upper()}
     inputs = caches | ({"block_table": "BN"} if p.page else {})
     inputs |= {"seqlens_k": "B"} if "lens" in p.keys else {}
     if p.is_layer:
@@ -92,8 +95,11 @@ def layouts(p):
         result |= {f"outputs/{name}": layout for name, layout in caches.items()}
         result |= {"outputs/q_rot": "BSHD", "outputs/y": "BSE"}
         result |= {"outputs/u": "BSHD"} if p.absorbed else {}
-    else:
-        inputs["q"] = "BSHD"
+    elif p.layout != "qkv":
+        inputs["q"] = p.layout.upper()
+    inputs |= {"alibi_slopes": "H"} if "alibi" in p.keys else {}
+    inputs |= {name: "BHSK" for name in ("attn_bias", "attn_mask") if name in p.keys}
+    inputs |= {"sinks": "H"} if p.sink == "learned" else {}
     return result | {f"inputs/{name}": layout for name, layout in inputs.items()}
 
 
@@ -153,7 +159,7 @@ class CoreTest(unittest.TestCase):
         fields = {"bfloat16": ((15, 7, 8, 0, 7), 127), "float16": ((15, 10, 5, 0, 10), 15)}
         for case in self.cases.values():
             for name, dataset in case["inputs"].items():
-                if name in ("block_table", "seqlens_k"):
+                if name in ("block_table", "seqlens_k", "attn_mask", "alibi_slopes", "sinks"):
                     continue
                 kind = dataset.id.get_type()
                 self.assertEqual((kind.get_fields(), kind.get_ebias()),
