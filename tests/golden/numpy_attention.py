@@ -152,7 +152,8 @@ def attention(p, q, k, v, inputs):
     for path in ("outputs/lse", "conditioning/row_max"):
         result[path][...] = -np.inf
     for b, h, i in np.ndindex(B, H, Sq):
-        (seen, bias), sink, g = keys_and_bias(p, inputs, b, h, i), sink_of(p, inputs, h), h // (H // G)
+        seen, bias = keys_and_bias(p, inputs, b, h, i)
+        sink, g = sink_of(p, inputs, h), h // (H // G)
         if not seen.any() and sink is None:
             continue
         of_keys = (x[b, :len(seen), g][seen] for x in (k, v))
