@@ -50,8 +50,8 @@ with h5py.File(path) as file:
 golden.write_candidate(candidate, outputs, producer="numpy " + np.__version__)
 )";
 
-// fp64 (tests/golden/numpy_attention.py) of the core cases whose keys or
-// scores are more than q, k and a mask, rounded to fp32.
+// fp64 (tests/golden/numpy_attention.py) of the core cases with a window or with more scores than
+// q k^T, rounded to fp32.
 constexpr const char* kScores = R"(
 import sys
 import h5py
