@@ -35,6 +35,14 @@ Handle float16_type(std::size_t exponent_bits, std::size_t bias) {
   return type;
 }
 
+// What h5py makes of numpy's bool, and reads as such.
+Handle boolean_type() {
+  Handle type(H5Tenum_create(H5T_STD_I8LE), H5Tclose, "H5Tenum_create");
+  for (const auto& [name, value] : {std::pair{"FALSE", std::int8_t{0}}, {"TRUE", std::int8_t{1}}})
+    check(H5Tenum_insert(type, name, &value), "H5Tenum_insert");
+  return type;
+}
+
 std::string read_variable_text(hid_t attribute, hid_t type) {
   char* text = nullptr;
   check(H5Aread(attribute, type, &text), "H5Aread");
@@ -157,7 +165,7 @@ Handle file_type(Dtype dtype) {
     case Dtype::int32:
       return {H5Tcopy(H5T_STD_I32LE), H5Tclose, "H5Tcopy"};
     case Dtype::boolean:
-      return {H5Tcopy(H5T_STD_U8LE), H5Tclose, "H5Tcopy"};
+      return boolean_type();
   }
   throw Error("golden: unknown storage type");
 }

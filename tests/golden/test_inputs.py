@@ -24,9 +24,8 @@ class RegenerateTest(unittest.TestCase):
             digest, name, text = line.split(" ", 2)
             if text != problem:
                 problem, tensors = text, inputs.regenerate(text)
-            dtype = inputs.parse_problem(text)["dtype"]
             with self.subTest(problem=text, tensor=name):
-                self.assertEqual(inputs.sha256(dtype, tensors[name]), digest)
+                self.assertEqual(inputs.sha256(tensors[name]), digest)
 
     def test_the_table_covers_every_fill(self):
         lines = (HERE / "input_hashes.txt").read_text().splitlines()
@@ -51,7 +50,22 @@ class RegenerateTest(unittest.TestCase):
             self.assertGreaterEqual(len(seen[key]), 2, key)
         self.assertEqual(names, set(
             "x w_qkv b_qkv w_q_norm w_k_norm b_q_norm b_k_norm w_o b_o k_cache v_cache block_table "
-            "seqlens_k w_dq w_uq w_q w_dkv w_kv_norm w_ukv latent_cache".split()))
+            "seqlens_k w_dq w_uq w_q w_dkv w_kv_norm w_ukv latent_cache sinks".split()))
+
+    def test_the_table_covers_everything_that_enters_the_scores(self):
+        lines = [line.split(" ", 2) for line in (HERE / "input_hashes.txt").read_text().splitlines()]
+        core = [(name, inputs.parse_problem(text)) for _, name, text in lines]
+        core = [(name, p) for name, p in core if p["level"] == "core"]
+        for key in ("attn_bias", "attn_mask"):
+            self.assertEqual({p[key] for _, p in core}, {"none", "shared", "batch", "head", "full"})
+            self.assertEqual({p["lens"] is None for name, p in core if name == key}, {True, False})
+        self.assertEqual({p["dtype"] for name, p in core if name == "attn_bias"},
+                         {"bf16", "fp16", "fp32", "fp64"})
+        self.assertEqual({p["sink"] for _, p in core}, {"none", "one", "learned"})
+        self.assertEqual({p["layout"] for _, p in core}, {"bshd", "sbhd", "bhsd", "qkv"})
+        self.assertIn("alibi_slopes", {name for name, _ in core})
+        windows = {p["window"] for _, p in core if p["fill"] == "needle"}
+        self.assertGreaterEqual(len(windows), 4)
 
     def test_rounding_breaks_ties_to_even_and_keeps_subnormals(self):
         u = 2.0**-8

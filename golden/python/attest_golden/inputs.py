@@ -10,24 +10,25 @@ import hashlib
 
 import numpy as np
 
-from . import layers
+from . import layers, scores
 from .fills import RECIPES, tensor
 from .problem import lengths, parse_problem
-from .rounding import FORMATS, encode
+from .rounding import encode
 
 
 def regenerate(problem: str) -> dict:
     """q [B,Sq,H,D], k [B,Sk,G,D], v [B,Sk,G,Dv] of a case string, by name; of absorbed MLA
     q and latent_cache [B,Sk,D], which has the draws of k; of a layer x, its weights and its caches
-    (layers.py). With page and lens more, see in_pages() and in_lengths().
+    (layers.py). With page, lens and layout see place(), with what enters the scores scores.py.
 
-    float64, float32 and float16 arrays by the problem's dtype; for bf16 its bits as uint16.
+    float64, float32 and float16 arrays by the problem's dtype; for bf16 its bits as uint16. Of
+    seqlens_k and block_table int32, of attn_mask bool, of alibi_slopes and sinks float32.
     """
     p = parse_problem(problem)
     if p["level"] == "layer":
         placed = place(p, layers.draw_caches(p))
         return layers.draw_weights(p) | placed
-    return place(p, draw_dense(p))
+    return place(p, draw_dense(p)) | scores.draw(p)
 
 
 def draw_dense(p: dict) -> dict:
@@ -44,10 +45,22 @@ def draw_dense(p: dict) -> dict:
 
 
 def place(p: dict, dense: dict) -> dict:
-    """Cuts caches at their lengths and moves them to their pages, where the problem has them."""
+    """Cuts caches at their lengths and moves them to their pages, or rearranges q, k and v, where
+    the problem says so."""
     if p["lens"]:
         dense = in_lengths(p, dense)
-    return in_pages(p, dense) if p["page"] else dense
+    return in_pages(p, dense) if p["page"] else in_layout(p, dense)
+
+
+def in_layout(p: dict, dense: dict) -> dict:
+    """q, k and v with their axes in another order, or as one tensor qkv [B, S, H + 2 G, D]."""
+    if p["layout"] == "bshd":
+        return dense
+    if p["layout"] == "qkv":
+        return {"qkv": np.concatenate([dense[name] for name in "qkv"], 2)}
+    axes = ["bshd".index(axis) for axis in p["layout"]]
+    return {name: np.ascontiguousarray(x.transpose(axes)) if x.ndim == 4 else x
+            for name, x in dense.items()}
 
 
 def in_lengths(p: dict, dense: dict) -> dict:
@@ -85,9 +98,9 @@ def in_pages(p: dict, dense: dict) -> dict:
     return tensors | {"block_table": table}
 
 
-def sha256(dtype: str, array: np.ndarray) -> str:
+def sha256(array: np.ndarray) -> str:
     """SHA-256 over (torch dtype | shape | raw bytes), as golden files keep it."""
-    dtype_name = "int32" if array.dtype == np.int32 else FORMATS[dtype][3]
+    dtype = "bfloat16" if array.dtype == np.uint16 else array.dtype.name
     shape = "x".join(str(extent) for extent in array.shape)
     raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
-    return hashlib.sha256(f"{dtype_name}|{shape}|".encode() + raw).hexdigest()
+    return hashlib.sha256(f"{dtype}|{shape}|".encode() + raw).hexdigest()

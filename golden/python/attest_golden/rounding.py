@@ -2,18 +2,19 @@
 
 import numpy as np
 
-# precision in bits, exponent of the smallest normal number, storage, torch's name
+# precision in bits, exponent of the smallest normal number, storage
 FORMATS = {
-    "fp64": (53, -1022, np.float64, "float64"),
-    "fp32": (24, -126, np.float32, "float32"),
-    "fp16": (11, -14, np.float16, "float16"),
-    "bf16": (8, -126, np.uint16, "bfloat16"),  # numpy has no bfloat16: its bits
+    "fp64": (53, -1022, np.float64),
+    "fp32": (24, -126, np.float32),
+    "fp16": (11, -14, np.float16),
+    "bf16": (8, -126, np.uint16),  # numpy has no bfloat16: its bits
 }
 
 
 def encode(dtype: str, values: np.ndarray) -> np.ndarray:
-    """Finite float64 values rounded once, to nearest even, in the storage type of `dtype`."""
-    precision, min_exponent, storage, _ = FORMATS[dtype]
+    """float64 values rounded once, to nearest even, in the storage type of `dtype`. Infinities and
+    NaN stay what they are, finite values must not overflow."""
+    precision, min_exponent, storage = FORMATS[dtype]
     if dtype == "fp64":
         return values
     # Scaled by powers of two, exactly, until an ulp is 1: rint() then rounds to nearest even.
