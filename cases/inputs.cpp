@@ -5,10 +5,11 @@ namespace {
 
 std::vector<TensorSpec> dense_of_core(const Problem& p) {
   const TensorSpec q{"q", "BSHD", {p.B, p.Sq, p.H, p.D}, p.dtype};
-  if (p.form == Form::absorbed) return {q, {"latent_cache", "BSC", {p.B, p.Sk, p.D}, p.dtype}};
+  if (p.form == Form::absorbed)
+    return {q, {"latent_cache", "BSC", {p.B, p.Sk, p.D}, p.cache_dtype()}};
   return {q,
-          {"k", "BSHD", {p.B, p.Sk, p.G, p.D}, p.dtype},
-          {"v", "BSHD", {p.B, p.Sk, p.G, p.Dv}, p.dtype}};
+          {"k", "BSHD", {p.B, p.Sk, p.G, p.D}, p.cache_dtype()},
+          {"v", "BSHD", {p.B, p.Sk, p.G, p.Dv}, p.cache_dtype()}};
 }
 
 /// The same with caches in pages, and their table.
@@ -45,6 +46,10 @@ std::vector<TensorSpec> inputs_of(const Problem& p) {
     all = p.page > 0 ? paged_of_core(p) : dense_of_core(p);
   }
   if (!p.lens.empty()) all.push_back({"seqlens_k", "B", {p.B}, Dtype::int32});
+  if (p.kv) {
+    all.push_back({"k_scale", "G", {p.G}, Dtype::fp32});
+    if (p.form == Form::expanded) all.push_back({"v_scale", "G", {p.G}, Dtype::fp32});
+  }
   if (p.level == Level::core) add_of_scores(p, all);
   return all;
 }

@@ -68,6 +68,17 @@ void check_scores(const Problem& p) {
                inputs, p.sink == Sink::none ? "" : " sink");
 }
 
+void check_dtypes(const Problem& p) {
+  const auto bytes = [](Dtype dtype) { return is_float(dtype) ? size_of(dtype) : 0; };
+  ATTEST_CHECK(bytes(p.dtype) >= 2,
+               "problem: dtype must be a floating-point type of at least 16 bits, got ",
+               name(p.dtype), bytes(p.dtype) == 1 ? "; kv keeps keys and values in 8 bits" : "");
+  if (!p.kv) return;
+  ATTEST_CHECK(bytes(*p.kv) == 1 && bytes(p.dtype) == 2 && p.level == Level::core,
+               "problem: kv must be e4m3 or e5m2, of 16-bit queries and level=core, got kv=",
+               name(*p.kv), " with dtype=", name(p.dtype), " level=", name(p.level));
+}
+
 void check_elements(std::string_view tensor, const std::vector<Index>& shape) {
   double elements = 1;
   for (Index extent : shape) elements *= static_cast<double>(extent);
@@ -175,8 +186,7 @@ void validate(const Problem& p) {
                " G=", p.G, "; use gqa for shared key/value heads");
   ATTEST_CHECK(p.variant != Variant::mqa || p.G == 1, "problem: mqa needs G = 1, got G=", p.G,
                "; use gqa for several key/value heads");
-  ATTEST_CHECK(is_float(p.dtype), "problem: dtype must be a floating-point type, got ",
-               name(p.dtype));
+  check_dtypes(p);
   check_scores(p);
   check_lens(p);
   check_mla(p);
@@ -201,6 +211,7 @@ std::string print(const Problem& p) {
                             " G=", p.G, " D=", p.D);
   if (p.Dv != p.D) text += concat(" Dv=", p.Dv);
   text += concat(" dtype=", name(p.dtype));
+  if (p.kv) text += concat(" kv=", name(*p.kv));
   if (p.level != defaults.level) text += concat(" level=", name(p.level), print(p.layer));
   if (p.form != defaults.form) text += concat(" form=", name(p.form));
   if (p.form == Form::absorbed && p.level == Level::core) text += concat(" Dn=", p.Dn);

@@ -37,6 +37,9 @@ constexpr std::string_view kHashed[] = {
     "gqa B=3 Sq=2 Sk=9 H=4 G=2 D=24 Dv=16 dtype=fp32 lens=1,9,0 mask=causal seed=6",
     "mla B=4 Sq=3 Sk=7 H=5 D=40 dtype=bf16 form=absorbed Dn=20 Dr=16 lens=7,2,6,0 page=3 seed=7",
     "gqa B=2 Sq=2 Sk=9 H=4 G=2 D=24 Dv=16 dtype=bf16 lens=9,4 scale=0.375 softcap=2.5 seed=8",
+    "gqa B=2 Sq=2 Sk=21 H=6 G=3 D=24 Dv=16 dtype=fp16 kv=e4m3 seed=13",
+    "gqa B=3 Sq=2 Sk=21 H=4 G=2 D=24 Dv=16 dtype=bf16 kv=e5m2 lens=1,21,0 page=8 seed=14",
+    "mla B=2 Sq=3 Sk=5 H=4 D=40 dtype=bf16 kv=e4m3 form=absorbed Dn=20 Dr=16 page=3 seed=15",
     "mha B=2 Sq=3 Sk=8 H=3 D=10 dtype=fp16 level=layer E=20 norm=layer bias=qkv seed=9",
     "gqa B=3 Sq=2 Sk=13 H=6 G=2 D=8 dtype=bf16 level=layer E=34 norm=rms_zero_centered bias=all "
     "gate=1 rope=default:dim:4 lens=6,13,2 page=4 mask=causal scale=0.25 softcap=20 seed=10",

@@ -11,9 +11,9 @@ import hashlib
 import numpy as np
 
 from . import layers
-from .fills import RECIPES, tensor
+from .fills import RECIPES, tensor, uniform_of
 from .problem import lengths, parse_problem
-from .rounding import FORMATS, encode
+from .rounding import FORMATS, MAX_FINITE, encode
 
 
 def regenerate(problem: str) -> dict:
@@ -21,13 +21,30 @@ def regenerate(problem: str) -> dict:
     q and latent_cache [B,Sk,D], which has the draws of k; of a layer x, its weights and its caches
     (layers.py). With page and lens more, see in_pages() and in_lengths().
 
-    float64, float32 and float16 arrays by the problem's dtype; for bf16 its bits as uint16.
+    float64, float32 and float16 arrays by the problem's dtype; for bf16 its bits as uint16, and for
+    the e4m3 and e5m2 of kv as uint8; then k_scale and v_scale [G] beside them.
     """
     p = parse_problem(problem)
     if p["level"] == "layer":
         placed = place(p, layers.draw_caches(p))
         return layers.draw_weights(p) | placed
-    return place(p, draw_dense(p))
+    dense = draw_dense(p)
+    scales = {name: dense.pop(name) for name in ("k_scale", "v_scale") if name in dense}
+    return place(p, dense) | scales
+
+
+def cache_scale(p: dict, t, values: np.ndarray) -> np.ndarray:
+    """float32 [G]: what the 8-bit numbers of k or v are multiplied by (harness/cache_scales.h)."""
+    if p["fill"] == "denormal" and t.name == "v":
+        return np.ones(p["G"], np.float32)
+    least = np.abs(values).max((0, 1, 3), initial=0.0) / MAX_FINITE[p["kv"]]
+    if p["fill"] == "needle":
+        mantissa, exponent = np.frexp(least)
+        scale = np.where(mantissa == 0.5, least, np.ldexp(1.0, exponent))
+    else:
+        margin = t._replace(name=t.name + "_scale", shape=(1, 1, p["G"], 1)).draw()
+        scale = least * (1 + uniform_of(margin)[0, 0, :, 0])
+    return np.where(least > 0, scale, 1.0).astype(np.float32)
 
 
 def draw_dense(p: dict) -> dict:
@@ -36,9 +53,14 @@ def draw_dense(p: dict) -> dict:
     for name, recipe in zip("qkv", RECIPES[p["fill"]]):
         t = tensor(p, name)
         values = np.broadcast_to(np.asarray(recipe(t), np.float64), t.shape)
-        tensors[name] = np.ascontiguousarray(encode(p["dtype"], values))
+        dtype = p["dtype"]
+        if p["kv"] != "dtype" and name != "q":
+            dtype = p["kv"]
+            tensors[name + "_scale"] = scale = cache_scale(p, t, values)
+            values = values / scale.astype(np.float64)[:, None]
+        tensors[name] = np.ascontiguousarray(encode(dtype, values))
         if p["form"] == "absorbed" and name == "k":
-            tensors = {"q": tensors["q"], "latent_cache": tensors["k"][:, :, 0]}
+            tensors["latent_cache"] = tensors.pop("k")[:, :, 0]
             break
     return tensors
 
@@ -87,7 +109,8 @@ def in_pages(p: dict, dense: dict) -> dict:
 
 def sha256(dtype: str, array: np.ndarray) -> str:
     """SHA-256 over (torch dtype | shape | raw bytes), as golden files keep it."""
-    dtype_name = "int32" if array.dtype == np.int32 else FORMATS[dtype][3]
+    wide = array.dtype in (np.int32, np.float32)
+    dtype_name = array.dtype.name if wide else FORMATS[dtype][3]
     shape = "x".join(str(extent) for extent in array.shape)
     raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
     return hashlib.sha256(f"{dtype_name}|{shape}|".encode() + raw).hexdigest()

@@ -8,7 +8,7 @@ NUMBERS = ("eps", "scale", "softcap")
 DEFAULTS = {
     "level": "core", "L": 0, "Lq": 0, "tp": 1, "norm": "none", "bias": "none", "gate": 0, "eps": 1e-6,
     "form": "expanded", "rope": "none", "lens": "all", "page": 0, "mask": "none", "scale": 0.0,
-    "softcap": 0.0, "fill": "normal", "seed": 0,
+    "softcap": 0.0, "fill": "normal", "seed": 0, "kv": "dtype",
 }
 
 
