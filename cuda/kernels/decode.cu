@@ -13,8 +13,8 @@
 // R Sq rows fill the 16 of an mma and each key is read once a group. The loop is tile/key_loop.cuh.
 // Shared memory: SharedPlan, 34, 68 or 86 KiB. Math and symbols: reference/gqa.cpp.
 // Rounds p to T before p v; everything else, partial results included, is fp32.
-// Keys and values of 8 bits become T on their way to shared memory (tile/shared_tile.cuh); their scales
-// are part of the factors of scores and of o (HeadGroup).
+// Keys and values of 8 bits become T on their way to shared memory (tile/shared_tile.cuh); their
+// scales are part of the factors of scores and of o (HeadGroup).
 #include <memory>
 
 #include "cases/error.h"

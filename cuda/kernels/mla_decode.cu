@@ -18,8 +18,8 @@
 // the same in all warps and only scores are exchanged. Packed rows: tile/head_group.cuh, G = 1.
 // Shared memory: SharedPlan, 80 or 24 KiB, so that two blocks fit an SM of every architecture.
 // Math and symbols: reference/mla.cpp. Rounds p to T before p v; everything else is fp32.
-// A cache of 8 bits becomes T on its way to shared memory (tile/shared_tile.cuh); its scale is part of
-// the factors of scores and of o (HeadGroup).
+// A cache of 8 bits becomes T on its way to shared memory (tile/shared_tile.cuh); its scale is part
+// of the factors of scores and of o (HeadGroup).
 #include <memory>
 
 #include "cases/error.h"

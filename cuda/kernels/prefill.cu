@@ -11,8 +11,8 @@
 // loop is tile/key_loop.cuh. Tiles of keys that no row sees are skipped, and only those that some
 // row sees in part are masked. Shared memory: SharedPlan, 40, 80 or 104 KiB.
 // Math and symbols: reference/gqa.cpp. Rounds p to T before p v; everything else is fp32.
-// Keys and values of 8 bits become T on their way to shared memory (tile/shared_tile.cuh); their scales
-// are part of the factors of scores and of o (HeadGroup).
+// Keys and values of 8 bits become T on their way to shared memory (tile/shared_tile.cuh); their
+// scales are part of the factors of scores and of o (HeadGroup).
 #include <string>
 
 #include "cuda/kernel.h"
