@@ -37,6 +37,7 @@ __device__ inline void cap_scores(float (&s_r)[kTiles][4], float cap_scale) {
 template <int kTiles, class T>
 __device__ inline void add_alibi(float (&s_r)[kTiles][4], int first_key, const ScoreRows& rows,
                                  const HeadGroup<T>& group) {
+  const float bias_scale = group.bias_scale();
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = rows.packed_row[half], position = group.position(row);
@@ -46,7 +47,7 @@ __device__ inline void add_alibi(float (&s_r)[kTiles][4], int first_key, const S
 #pragma unroll
       for (int e = 2 * half; e < 2 * half + 2; ++e) {
         const int distance = abs(position - (first_key + fragment_column(j) + e % 2));
-        s_r[j][e] = fmaf(group.p.bias_scale, s_r[j][e], -slope_log2 * static_cast<float>(distance));
+        s_r[j][e] = fmaf(bias_scale, s_r[j][e], -slope_log2 * static_cast<float>(distance));
       }
   }
 }
@@ -55,6 +56,7 @@ __device__ inline void add_alibi(float (&s_r)[kTiles][4], int first_key, const S
 template <int kTiles, class T>
 __device__ inline void add_bias(float (&s_r)[kTiles][4], int first_key, const ScoreRows& rows,
                                 const HeadGroup<T>& group) {
+  const float bias_scale = group.bias_scale();
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const T* bias_g = group.bias(rows.packed_row[half]);
@@ -64,7 +66,7 @@ __device__ inline void add_bias(float (&s_r)[kTiles][4], int first_key, const Sc
       for (int e = 2 * half; e < 2 * half + 2; ++e) {
         const int key = first_key + fragment_column(j) + e % 2;
         const float bias = rows.visible[half].contain(key) ? simt::to_float(bias_g[key]) : 0.0f;
-        s_r[j][e] = fmaf(kLog2e, bias, group.p.bias_scale * s_r[j][e]);
+        s_r[j][e] = fmaf(kLog2e, bias, bias_scale * s_r[j][e]);
       }
   }
 }
@@ -93,7 +95,7 @@ __device__ inline void mask_scores(float (&s_r)[kTiles][4], int first_key, const
 template <int kTiles, class T>
 __device__ inline void shape_scores(float (&s_r)[kTiles][4], int first_key, bool clear,
                                     const ScoreRows& rows, const HeadGroup<T>& group) {
-  if (group.p.cap_scale != 0.0f) cap_scores(s_r, group.p.cap_scale);
+  if (group.p.cap_scale != 0.0f) cap_scores(s_r, group.cap_scale());
   if (group.p.alibi_slopes != nullptr) add_alibi(s_r, first_key, rows, group);
   if (group.p.attn_bias != nullptr) add_bias(s_r, first_key, rows, group);
   if (!clear) mask_scores(s_r, first_key, rows, group);

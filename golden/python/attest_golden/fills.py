@@ -130,7 +130,8 @@ def tailhot_v(t: Tensor) -> np.ndarray:
 
 
 def denormal_v(t: Tensor) -> np.ndarray:
-    return symmetric(t) * 2.0 ** FORMATS[t.problem["dtype"]][1]
+    kv, dtype = t.problem["kv"], t.problem["dtype"]
+    return symmetric(t) * 2.0 ** FORMATS[dtype if kv == "dtype" else kv][1]
 
 
 def code(t: Tensor, b, j, g) -> np.ndarray:

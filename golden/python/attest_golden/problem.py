@@ -6,7 +6,7 @@ INTEGERS = ("B", "Sq", "Sk", "H", "G", "D", "Dv", "E", "L", "Lq", "tp", "gate", 
             "alibi", "seed")
 NUMBERS = ("eps", "scale", "softcap")
 DEFAULTS = {
-    "layout": "bshd", "level": "core", "L": 0, "Lq": 0, "tp": 1, "norm": "none", "bias": "none",
+    "kv": "dtype", "layout": "bshd", "level": "core", "L": 0, "Lq": 0, "tp": 1, "norm": "none", "bias": "none",
     "gate": 0, "eps": 1e-6, "form": "expanded", "rope": "none", "lens": "all", "page": 0,
     "mask": "none", "window": "none", "scale": 0.0, "softcap": 0.0, "alibi": 0, "attn_bias": "none",
     "attn_mask": "none", "sink": "none", "fill": "normal", "seed": 0,
