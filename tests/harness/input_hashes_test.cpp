@@ -38,7 +38,7 @@ constexpr std::string_view kHashed[] = {
     "mqa B=2 Sq=3 Sk=70 H=3 D=16 dtype=fp32 attn_bias=batch attn_mask=head seed=20",
     "mla B=2 Sq=3 Sk=5 H=4 D=40 dtype=fp64 form=absorbed Dn=20 Dr=16 attn_bias=head "
     "attn_mask=batch sink=learned seed=18446744073709551615",
-    "mha B=2 Sq=17 Sk=131 H=3 D=16 dtype=bf16 lens=131,64 attn_mask=full seed=21",
+    "mha B=2 Sq=17 Sk=131 H=3 D=16 dtype=bf16 lens=131,64 attn_mask=full seed=28",
     "gqa B=3 Sq=18 Sk=9 H=4 G=2 D=16 dtype=bf16 lens=1,9,0 attn_mask=shared seed=22",
     "gqa B=2 Sq=2 Sk=21 H=6 G=3 D=24 Dv=16 dtype=fp16 kv=e4m3 seed=16",
     "gqa B=3 Sq=2 Sk=21 H=4 G=2 D=24 Dv=16 dtype=bf16 kv=e5m2 lens=1,21,0 page=8 seed=17",
