@@ -108,8 +108,8 @@ AttentionParameters layer_parameters(const Preset& p) {
     return {sum({q, kv, product({p.H, p.Dv, p.E})}), norms + (p.o_bias ? p.E : 0)};
   }
   const Index rows = sum({product({p.H, p.D}), product({p.G, p.D + p.Dv})});  // of w_qkv
-  const Index others =
-      sum({p.qkv_bias ? rows : 0, p.qk_norm ? 2 * p.D : 0, p.o_bias ? p.E : 0, p.sinks ? p.H : 0});
+  const Index others = sum({p.qkv_bias ? rows : 0, p.qk_norm != Norm::none ? 2 * p.D : 0,
+                            p.o_bias ? p.E : 0, p.sinks ? p.H : 0});
   return {sum({product({p.E, rows}), product({p.H, p.Dv, p.E})}), others};
 }
 

@@ -15,8 +15,8 @@ enum class Level { core, layer };
 /// latent norms). Names in case strings: none rms rms_zero_centered l2 layer.
 enum class Norm {
   none,
-  rms,                ///< x / sqrt(mean(x^2) + eps) * w      (Qwen3, Gemma 3 with 1 + w)
-  rms_zero_centered,  ///< the same times 1 + w
+  rms,                ///< x / sqrt(mean(x^2) + eps) * w      (Qwen3)
+  rms_zero_centered,  ///< the same times 1 + w               (Gemma 3)
   l2,                 ///< the same without weight (Llama 4; a mean of squares in spite of its name)
   layer,              ///< (x - mean(x)) / sqrt(var(x) + eps) * w + b
 };

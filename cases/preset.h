@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cases/layer.h"
 #include "cases/rope.h"
 
 namespace attest {
@@ -49,10 +50,10 @@ struct Preset {
   Window window;
   bool causal = true;  ///< false: an encoder, which keeps no cache between steps
   bool qkv_bias = false, o_bias = false;
-  bool qk_norm = false;   ///< q and k pass an RMSNorm over D with a weight of its own each
-  bool sinks = false;     ///< one learned logit per query head joins each softmax
-  double softcap = 0;     ///< scores become softcap * tanh(score / softcap); 0: no
-  Index scale_width = 0;  ///< scores are multiplied by 1 / sqrt(scale_width)
+  Norm qk_norm = Norm::none;  ///< of every head of q and k; rms or rms_zero_centered
+  bool sinks = false;         ///< one learned logit per query head joins each softmax
+  double softcap = 0;         ///< scores become softcap * tanh(score / softcap); 0: no
+  Index scale_width = 0;      ///< scores are multiplied by 1 / sqrt(scale_width)
 
   bool is_mla() const { return L > 0; }
 

@@ -51,7 +51,7 @@ Problem layer_of(const Preset& preset, const LayerExtent& extent) {
   } else {
     if (preset.scale_width != preset.D)
       p.scale = 1 / std::sqrt(static_cast<double>(preset.scale_width));
-    p.layer.norm = preset.qk_norm ? Norm::rms : Norm::none;
+    p.layer.norm = preset.qk_norm;
     p.layer.bias = preset.o_bias ? Bias::all : preset.qkv_bias ? Bias::qkv : Bias::none;
   }
   p.softcap = preset.softcap;

@@ -161,11 +161,13 @@ void read_extras(Map& map, Preset& preset) {
            {"causal", &Preset::causal},
            {"qkv_bias", &Preset::qkv_bias},
            {"o_bias", &Preset::o_bias},
-           {"qk_norm", &Preset::qk_norm},
            {"sinks", &Preset::sinks}})
     if (map.has(key)) preset.*member = map.flag(key);
-  ATTEST_CHECK(!preset.is_mla() || (!preset.qkv_bias && !preset.qk_norm && !preset.sinks),
-               map.where(), ": MLA must have no qkv_bias, qk_norm or sinks, got one");
+  if (map.has("qk_norm"))
+    preset.qk_norm = map.one_of("qk_norm", {Norm::rms, Norm::rms_zero_centered}, kNameOf<Norm>);
+  ATTEST_CHECK(
+      !preset.is_mla() || (!preset.qkv_bias && preset.qk_norm == Norm::none && !preset.sinks),
+      map.where(), ": MLA must have no qkv_bias, qk_norm or sinks, got one");
   ATTEST_CHECK(!preset.is_mla() || !map.has("window"), map.where(), ": MLA must have no window, ",
                "got one");
   if (map.has("window")) preset.window = read_window({map.take("window"), "window"});

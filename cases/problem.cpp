@@ -20,7 +20,7 @@ constexpr std::string_view kVariants[] = {
 };
 
 constexpr Index kMaxDim = Index{1} << 24;
-constexpr double kMaxFactor = 1e4;  // of scores
+constexpr double kMinFactor = 1e-4, kMaxFactor = 1e4;  // of scores
 constexpr Index kMaxElements = Index{1} << 31;
 
 void check_dim(std::string_view key, Index value, Index low) {
@@ -66,8 +66,9 @@ std::string score_inputs(const Problem& p) {
 
 void check_scores(const Problem& p) {
   for (const auto& [key, value] : {std::pair{"scale", p.scale}, {"softcap", p.softcap}})
-    ATTEST_CHECK(value >= 0 && value <= kMaxFactor, "problem: ", key, " must lie in [0, ",
-                 kMaxFactor, "], got ", key, "=", shortest(value));
+    ATTEST_CHECK(value == 0 || (value >= kMinFactor && value <= kMaxFactor), "problem: ", key,
+                 " must be 0 or lie in [", kMinFactor, ", ", kMaxFactor, "], got ", key, "=",
+                 shortest(value));
   ATTEST_CHECK(p.mask == Mask::none || p.window.right < 0, "problem: mask ", name(p.mask),
                " bounds the keys on the right, so that window must be left,-1, got window=",
                print(p.window));

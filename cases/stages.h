@@ -19,12 +19,11 @@
 //   qkv          qkv [B,Sq,(H+2G)D], with a gate (2H+2G)D           x w_qkv^T + b_qkv
 //   rope_append  q_rot [B,Sq,H,D]; k_cache, v_cache [B,Sk,G,D]      norm, rotation, new rows
 //   attention    o [B,Sq,H,D], lse [B,H,Sq]                         over all rows of the cache
-//   gate         o_gated [B,Sq,H,D]                                 o sigmoid(gate); with a gate
-//   only out          y [B,Sq,E]                                         o w_o^T + b_o
+//   gate         o_gated [B,Sq,H,D]                                 if gated: o sigmoid(gate)
+//   out          y [B,Sq,E]                                         o w_o^T + b_o
 //
 // MLA (DeepSeek-V2, arXiv:2405.04434, section 2.1). latent_cache holds the normed latent (L values)
-// and the rotated key (Dr values) of each token; rows of w_ukv are, for each head, Dn of k, Dv of
-// v.
+// and the rotated key (Dr values) of each token; w_ukv has for each head Dn rows of k, Dv of v.
 //
 //   q_down       c_q [B,Sq,Lq]                                      x w_dq^T; with Lq > 0 only
 //   q_norm       c_q_norm [B,Sq,Lq]                                 RMS norm; with Lq > 0 only

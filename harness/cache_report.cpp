@@ -96,7 +96,7 @@ std::string extras(const Preset& p) {
   add(!p.causal, "sees all positions");
   add(p.qkv_bias, "bias of q, k, v");
   add(p.o_bias, "bias of o");
-  add(p.qk_norm, "norms of q and k");
+  add(p.qk_norm != Norm::none, "norms of q and k");
   add(p.window.size > 0, fmt::format("window {} in {} layers", p.window.size, p.windowed_layers()));
   add(p.softcap > 0, fmt::format("softcap {}", p.softcap));
   add(p.sinks, "sinks");

@@ -7,6 +7,7 @@
 #include "cases/stages.h"
 #include "harness/candidate_read.h"
 #include "harness/layer_judge.h"
+#include "harness/layer_limit.h"
 
 namespace attest {
 namespace {
@@ -21,6 +22,13 @@ std::string left_out(const Problem& p, const TensorSet& stored) {
       missing += concat(missing.empty() ? "" : ", ", spec.name);
   if (count == 0) return "";
   return concat("the candidate has no ", missing, count > 3 ? ", ..." : "");
+}
+
+Index others_than_y(const Problem& p, const TensorSet& stored) {
+  Index count = 0;
+  for (const TensorSpec& spec : layer_outputs(p))
+    count += spec.name != "y" && stored.find(spec.name) ? 1 : 0;
+  return count;
 }
 
 const Tensor& check_y(const StoredCase& candidate, const Problem& p) {
@@ -74,6 +82,10 @@ Judgement judge_y(const Problem& p, const Truth& truth, const Tensor& y, const s
     j.message = concat(print(j.worst.front()), "  (", j.failing, " of ", j.total, ")");
   if (j.verdict == Verdict::pass)
     j.message = concat("end to end: error^2 of y over y^2 is ", j.metrics.nmse);
+  if (j.verdict == Verdict::pass && j.end_to_end_limit > kProvesLayer) {
+    j.verdict = Verdict::untrusted;
+    j.message += concat(", where ", j.end_to_end_limit, " would pass; nothing is proved");
+  }
   j.message += concat("; stages are not judged: ", why);
   return j;
 }
@@ -101,6 +113,8 @@ Candidate judge_layer_candidate(const StoredCase& candidate, const StoredCase& g
   if (!why.empty()) {
     record.judgement = judge_y(p, truth, y, why);
     result.taken_for = concat("y in ", name(y.dtype()), ", judged end to end alone");
+    if (const Index others = others_than_y(p, stored); others > 0)
+      result.taken_for += concat(" (", others, " other tensors given, but ", why, ")");
   } else {
     const auto like_of = [&](const CandidateOptions& how) -> const Likeness& {
       return how.like.empty() ? likeness_for(p.dtype) : find_likeness(how.like);

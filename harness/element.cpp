@@ -28,7 +28,8 @@ int digits_that_tell(double got, double want) {
 }  // namespace
 
 std::string place_of(const Element& element) {
-  const std::string_view letters = element.tensor == "lse"     ? "bhi"
+  const std::string_view letters = !element.letters.empty()    ? element.letters
+                                   : element.tensor == "lse"   ? "bhi"
                                    : element.index.size() == 3 ? "bie"
                                                                : "bihd";
   std::string index;

@@ -59,6 +59,7 @@ struct Element {
   std::vector<Index> index;  ///< b, i, h, d for o [B,Sq,H,Dv]; b, h, i for lse [B,H,Sq]; else the
                              ///< tensor's axes, a token's number among the new ones for a cache
   double got, want, bound;   ///< bound: of the check that failed, or the hard bound
+  std::string letters = {};  ///< of the axes, where they are others than those
 };
 
 /// `o[b=0,i=0,h=3,d=17]`
@@ -71,7 +72,7 @@ std::string print(const Element&);
 
 /// What is decided of one stage of a layer (cases/stages.h).
 struct StageResult {
-  std::string stage;
+  std::string stage;                ///< of a layer with ranks qkv/0, qkv/1, ...
   Verdict verdict = Verdict::pass;  ///< pass, fail or untrusted
   Check check = Check::none;
   std::string message = {};
@@ -90,7 +91,7 @@ struct Judgement {
   std::vector<Element> worst;       ///< up to 8, worst error / bound first
   Index failing = 0, total = 0;     ///< elements that the failed check refuses; elements it asked
   std::vector<StageResult> stages;  ///< of a layer, in order (of all shards)
-  double end_to_end_limit = 0;      ///< of a layer: what metrics.nmse_a may reach
+  double end_to_end_limit = 0;      ///< of a layer: what metrics.nmse may reach
 };
 
 /// The same with o in the order BSHD, in which it is judged and kept.

@@ -18,7 +18,7 @@ namespace attest {
 /// rounded on the way (reference/layer.h), is reported, and gated by nmse alone.
 ///
 /// The verdict is that of the first stage that fails; metrics.hard_ratio is the largest of all, the
-/// other metrics are those of attention, but nmse, nmse_a and rms are those of y.
+/// other metrics are those of attention, but nmse and rms are those of y.
 Judgement judge_layer(const Problem&, const TensorSet& inputs, const Truth& truth,
                       const Descriptor&, const TensorSet& outputs);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -78,7 +79,12 @@ Element element_of(const Tensor& got, const Tensor& want, Index n) {
     index[axis] = static_cast<Index>(rest % extent);
     rest /= extent;
   }
-  return {want.name(), index, got.value(n), want.value(n), 0};
+  // k_cache[p,s,g,d]: page, slot, head; latent_cache[b,s,c].
+  std::string letters;
+  if (want.name().ends_with("_cache"))
+    for (const char letter : want.layout())
+      letters += letter == 'H' ? 'g' : static_cast<char>(std::tolower(letter));
+  return {want.name(), index, got.value(n), want.value(n), 0, letters};
 }
 
 /// Elements that differ in a bit: how many, and the first.

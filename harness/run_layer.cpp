@@ -21,8 +21,8 @@ void add_values(const Tensor& y, std::vector<double>& sum) {
   for (Index n = 0; n < y.size(); ++n) sum[static_cast<std::size_t>(n)] += y.value(n);
 }
 
-/// Takes over what a shard's judgement adds to that of the whole.
-void merge(const Judgement& shard, Index rank, Judgement& whole) {
+/// Takes over what a shard's judgement adds to that of the whole. Stages of ranks: qkv/0, qkv/1.
+void merge(const Judgement& shard, Index rank, Index ranks, Judgement& whole) {
   const bool worse = (shard.verdict == Verdict::fail && whole.verdict != Verdict::fail) ||
                      (shard.verdict == Verdict::untrusted && whole.verdict == Verdict::pass);
   const double ratio = std::max(whole.metrics.hard_ratio, shard.metrics.hard_ratio);
@@ -37,7 +37,10 @@ void merge(const Judgement& shard, Index rank, Judgement& whole) {
     whole.total += shard.total;
   }
   whole.metrics.hard_ratio = ratio;
-  for (const StageResult& stage : shard.stages) whole.stages.push_back(stage);
+  for (const StageResult& stage : shard.stages) {
+    whole.stages.push_back(stage);
+    if (ranks > 1) whole.stages.back().stage = concat(stage.stage, '/', rank);
+  }
 }
 
 }  // namespace
@@ -71,7 +74,7 @@ Record run_layer(const Case& which) {
       record.seconds.kernel += watch.lap();
       Judgement judgement = judge_stages(shard, own, descriptor, outputs);
       record.seconds.judge += watch.lap();
-      if (judgement.check != Check::canary)
+      if (judgement.verdict != Verdict::fail)  // a stage that failed says more
         ask_poison(
             shard, own, outputs,
             [&](const TensorSet& poisoned) {
@@ -81,7 +84,7 @@ Record run_layer(const Case& which) {
             },
             judgement);
       record.seconds.kernel += watch.lap();
-      merge(judgement, rank, record.judgement);
+      merge(judgement, rank, tp, record.judgement);
       add_values(outputs.at("y"), y);
       hashes += hash_of(outputs);
       record.o_sha256 = outputs.at("y").sha256();

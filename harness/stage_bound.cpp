@@ -73,16 +73,4 @@ StageBound StageRounding::of(double want, double magnitude) const {
           .sigma = std::sqrt(step * step / 12 + typical * typical)};
 }
 
-double layer_nmse_limit(const Problem& p, double score_a2) {
-  const bool mla = p.variant == Variant::mla;
-  // Tensors that are rounded on the way of the values to y, p among them: v, p, o, y; the gate and
-  // its product; of mla: kv_down, the latent, v or u, p, o, y.
-  const double values = mla || p.layer.gate ? 6 : 4;
-  // On the way of the scores: q, k, before and after they turn; of mla: c_q, c_q_norm, q, q_rot;
-  // kv_down, the latent, k or q_latent.
-  const double scores = mla ? (p.layer.Lq > 0 ? 7 : 5) : 4;
-  const double u = unit_roundoff(p.dtype), D = static_cast<double>(core_of(p).D);
-  return 4 * u * u / 3 * (values + 4 * scores * score_a2 / D);
-}
-
 }  // namespace attest

@@ -29,8 +29,4 @@ class StageRounding {
 /// Products that an output of a gemm stage sums.
 Index gemm_depth(const Problem&, const Stage&);
 
-/// Largest product of (sum error^2 / sum y^2) and (sum o^2 / sum (sum P |v|)^2) of a layer's output
-/// y. `score_a2`: mean over the rows of (sum_j P_j a_j)^2.
-double layer_nmse_limit(const Problem&, double score_a2);
-
 }  // namespace attest

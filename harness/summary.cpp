@@ -65,10 +65,8 @@ std::string stage_table(const Judgement& j) {
   for (const StageResult& stage : j.stages)
     text += fmt::format("{:<14}{:<12}{:>10}{:>12.2f}{:>8.2f}\n", stage.stage, name(stage.verdict),
                         stage.total, stage.ratio, stage.rho);
-  return text + fmt::format(
-                    "end to end: error^2 of y over y^2 {:.2e}; with o^2 over (sum P|v|)^2 "
-                    "{:.2e}, limit {:.2e}\n",
-                    j.metrics.nmse, j.metrics.nmse_a, j.end_to_end_limit);
+  return text + fmt::format("end to end: error^2 of y over y^2 {:.2e}, limit {:.2e}\n",
+                            j.metrics.nmse, j.end_to_end_limit);
 }
 
 std::string in_a_line(const Record& record) {

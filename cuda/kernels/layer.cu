@@ -4,8 +4,7 @@
 //   qkv q_down q_up kv_down kv_up q_absorb v_up out    gemm.cu
 //   q_norm rope_append                                 rope_append.cu
 //   assemble, q_pe of q_absorb, gate                   elementwise.cu
-//   attention    mla_decode.cu in absorbed form, else decode.cu for up to 8 queries, else
-//   prefill.cu
+//   attention    absorbed: mla_decode.cu; up to 8 queries: decode.cu; else prefill.cu
 //
 // Rounds to T what a stage leaves, once, and what the attention kernel says; the rest is fp32.
 #include <functional>

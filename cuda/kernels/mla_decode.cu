@@ -16,7 +16,7 @@
 // The values of a key are its first Dv columns: a cache row is copied once and used twice. Softmax
 // is cheap beside widths of 576 and 512, so that each warp does it for all 16 rows: m, l and p are
 // the same in all warps and only scores are exchanged. Packed rows: tile/head_group.cuh, G = 1.
-// Shared memory: SharedPlan, 80 or 24 KiB, so that two blocks fit an SM of every architecture.
+// Shared memory: SharedPlan, 80 or 24 KiB, so that two blocks fit an SM of sm_80 and sm_90.
 // Math and symbols: reference/mla.cpp. Rounds p to T before p v; everything else is fp32.
 // A cache of 8 bits becomes T on its way to shared memory (tile/shared_tile.cuh); its scale is part
 // of the factors of scores and of o (HeadGroup).

@@ -1,6 +1,6 @@
 #pragma once
 
-// The loop over keys that every kernel of core attention runs:
+// The loop over keys of prefill and decode:
 //
 //            first      clear_begin       clear_end      end
 //   keys      | tile |    | tile | tile |    | tile |      a tile: kBlockK keys and their values

@@ -25,6 +25,7 @@ struct ScoreRows {
   }
 };
 
+/// x becomes tanh(cap_scale x): the cap itself is a factor of bias_scale or scale_log2.
 template <int kTiles>
 __device__ inline void cap_scores(float (&s_r)[kTiles][4], float cap_scale) {
 #pragma unroll

@@ -182,7 +182,7 @@ TEST_CASE("what the loader does not understand is an error with line and column"
           {kLatent, "L: 6", "G: 2, L: 6", "x.yaml:3:34: a key of shape must be one of"},
           {kLatent, "Dr: 2", "Dr: 3", "Dr must be even, got 3"},
           {kLatent, "rope: default", "positions: learned", "MLA must have rope"},
-          {kLatent, "rope: default", "rope: default\n  qk_norm: true", "MLA must have no"},
+          {kLatent, "rope: default", "rope: default\n  qk_norm: rms", "MLA must have no"},
           {kLatent, "rope: default", "rope: default\n  window: {size: 5}", "no window"},
       }));
   CAPTURE(from, to);

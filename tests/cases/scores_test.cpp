@@ -66,7 +66,9 @@ TEST_CASE("what contradicts itself is refused with its numbers") {
   CHECK(refusal(" window=-2,0").starts_with("window: left must be a whole number in [-1, "));
   CHECK(refusal(" alibi=1 attn_bias=full").find("got both") != std::string::npos);
   CHECK(refusal(" alibi=2").starts_with("case: alibi must be a whole number in [0, 1]"));
-  CHECK(refusal(" softcap=-1").find("softcap must lie in [0, 10000]") != std::string::npos);
+  for (const char* value : {"-1", "1e-300", "20000"})
+    CHECK(refusal(concat(" softcap=", value)).find("softcap must be 0 or lie in [0.0001, 10000]") !=
+          std::string::npos);
   CHECK(refusal(" sink=two").starts_with("sink: must be one of none one learned"));
   CHECK(refusal(" attn_mask=heads") ==
         "attn_mask: must be one of none shared batch head full, got heads");

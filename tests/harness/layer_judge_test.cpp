@@ -71,8 +71,8 @@ TEST_CASE("a layer whose stages each round once passes, every stage and end to e
     CHECK(j.stages.size() == stages(p).size());
     CHECK(j.metrics.hard_ratio > 0.3);
     CHECK(j.metrics.hard_ratio <= 1);
-    CHECK(j.metrics.nmse_a > 0);
-    CHECK(j.metrics.nmse_a <= j.end_to_end_limit);
+    CHECK(j.metrics.nmse > 0);
+    CHECK(j.metrics.nmse <= j.end_to_end_limit);
     for (const StageResult& stage : j.stages) CHECK(stage.total > 0);
   }
 }
