@@ -85,13 +85,15 @@ struct LaneScores {
   }
 };
 
-/// Copies rows, by all threads. What does not exist is zero and is not read.
+/// Copies rows, by all threads, and fills the last chunk of columns that they reach into with
+/// zeros. Rows that do not exist are zero and are not read.
 template <int kCount, int kStride, class Rows>
 __device__ inline void load_rows(float (&rows_s)[kCount][kStride], const Rows& rows_g) {
+  const int columns = (rows_g.width + kChunk - 1) / kChunk * kChunk;
   for (int row = warp_id(); row < kCount; row += kWarps) {
     const bool exists = rows_g.contains(row);
     const float* row_g = exists ? rows_g.row(row) : rows_g.base_g;
-    for (int column = lane_id(); column < kStride; column += 32)
+    for (int column = lane_id(); column < columns; column += 32)
       rows_s[row][column] = exists && column < rows_g.width ? row_g[column] : 0.0f;
   }
 }
@@ -225,14 +227,13 @@ std::string supports(const Problem& p) {
 Index splits(const Problem&, Index) { return 1; }
 
 Descriptor descriptor(const Problem& p, Index) {
+  const Index chunks = key_tiles(p.D, kChunk);
   const Index tiles = key_tiles(p.visible(longest_entry(p)).end, kKeys);
-  const Index chain_qk = kChunk + key_tiles(p.D, kChunk);  // score(): a chunk, then their sums
-  const Index chain_pv = kKeys + tiles;                    // accumulate(): a tile, then their sums
-  return {.u_acc = 0x1p-24,                                // fmaf rounds once, to nearest
-          .depth_qk = chain_qk,
-          .chain_qk = chain_qk,
-          .depth_pv = chain_pv,
-          .chain_pv = chain_pv,
+  return {.u_acc = 0x1p-24,             // fmaf rounds once, to nearest
+          .depth_qk = kChunk + chunks,  // score(): of the chunk, then of the sum of chunks
+          .chain_qk = 1 + chunks,
+          .depth_pv = kKeys + tiles,  // accumulate(): of the tile, then of the sum of tiles
+          .chain_pv = kKeys / 16 + tiles,
           .depth_l = tiles + 5,  // softmax(): a lane adds one p a tile; warp_sum(): 5
           .u_a = 0x1p-24,
           .u_exp = 0x1p-22,  // ex2.approx (PTX ISA)
