@@ -144,7 +144,7 @@ __device__ inline void accumulate(WarpRows<kColumns>& rows, const float (&rescal
     const int column = lane_id() + 32 * c;
     if (column >= Dv) continue;
     float part_r[kRows] = {};
-#pragma unroll 4
+#pragma unroll 2
     for (int key = 0; key < kKeys; ++key)
 #pragma unroll
       for (int n = 0; n < kRows; ++n)
@@ -173,7 +173,7 @@ __device__ inline void store(const HeadGroup<float>& group, const WarpRows<kColu
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kThreads) ffma_kernel(const AttentionParams p) {
+__global__ void __launch_bounds__(kThreads, 1) ffma_kernel(const AttentionParams p) {
   constexpr int kColumns = kWidth / 32;
   auto& smem = *simt::dynamic_shared<SharedPlan<kWidth>>();
   const int bg = blockIdx.y;
