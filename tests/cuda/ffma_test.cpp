@@ -173,3 +173,18 @@ TEST_CASE("ffma says why it refuses a problem, and what it rounds", "[kernels][f
   CHECK(d.p_type == Dtype::fp32);
   CHECK(d.u_acc == 0x1p-24);
 }
+
+TEST_CASE("ffma on a GPU agrees with a double loop and with itself", "[kernels][ffma][gpu]") {
+  if (device_name(Backend::gpu).empty()) {
+    WARN("not run: no GPU");
+    return;
+  }
+  const std::string text = GENERATE(from_range(std::begin(kProblems), std::end(kProblems)));
+  CAPTURE(text);
+  const Problem p = parse_problem(text);
+  const TensorSet inputs = test::attention_inputs(p);
+  const Kernel& kernel = find_kernel("ffma", Backend::gpu);
+  const TensorSet outputs = test::run_attention(kernel, p, inputs);
+  CHECK(test::errors(p, outputs, test::naive_attention(p, inputs)).o <= kMillionth);
+  CHECK(test::same_bits(outputs, test::run_attention(kernel, p, inputs)));
+}
