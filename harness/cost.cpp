@@ -25,8 +25,8 @@ constexpr WorkCounts kProbes = {
     480,      // prefill
     400,      // decode
     330,      // mla_decode
-    200,      // ffma
-    0.005,    // fma
+    740,      // ffma, as fma: over the cases of fp32.yaml
+    0.008,    // fma
     155,      // gemm
     70,       // block
     1000,     // run
