@@ -18,7 +18,7 @@ constexpr std::string_view kKernels[] = {
 };
 
 constexpr std::string_view kProblemKeys =
-    "B Sq Sk H G D Dv dtype layout level E L Lq tp norm bias gate eps form Dn Dr rope lens page "
+    "B Sq Sk H G D Dv dtype kv layout level E L Lq tp norm bias gate eps form Dn Dr rope lens page "
     "mask "
     "window scale softcap alibi attn_bias attn_mask sink fill seed";
 constexpr std::string_view kRunKeys = "kernel backend splits schedule";
@@ -179,6 +179,8 @@ void set_key(Case& c, std::string_view where, std::string_view key, std::string_
     *member = parse_integer(where, key, value, -kAny, kAny);  // validate() knows the ranges
   } else if (key == "dtype") {
     c.problem.dtype = parse_dtype(value);
+  } else if (key == "kv") {
+    c.problem.kv = value == "dtype" ? std::nullopt : std::optional(parse_dtype(value));
   } else if (key == "form") {
     c.problem.form = parse_form(value);
   } else if (key == "layout") {

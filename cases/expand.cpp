@@ -134,6 +134,7 @@ std::string value_of(const Case& c, std::string_view key) {
   if (key == "seed") return std::to_string(p.seed);
   if (key == "schedule") return std::to_string(c.run.schedule);
   if (key == "dtype") return std::string(name(p.dtype));
+  if (key == "kv") return p.kv ? std::string(name(*p.kv)) : "dtype";
   if (key == "form") return std::string(name(p.form));
   if (key == "rope") return print(p.rope);
   if (key == "layout") return std::string(name(p.layout));

@@ -14,10 +14,12 @@ TensorSpec stored_as(TensorSpec bshd, const std::string& letters) {
 std::vector<TensorSpec> dense_of_core(const Problem& p) {
   if (p.layout == Layout::qkv) return {{"qkv", "BSHD", {p.B, p.Sq, p.H + 2 * p.G, p.D}, p.dtype}};
   const TensorSpec q{"q", "BSHD", {p.B, p.Sq, p.H, p.D}, p.dtype};
-  if (p.form == Form::absorbed) return {q, {"latent_cache", "BSC", {p.B, p.Sk, p.D}, p.dtype}};
+  if (p.form == Form::absorbed)
+    return {q, {"latent_cache", "BSC", {p.B, p.Sk, p.D}, p.cache_dtype()}};
   const std::string order = letters(p.layout);
-  return {stored_as(q, order), stored_as({"k", "BSHD", {p.B, p.Sk, p.G, p.D}, p.dtype}, order),
-          stored_as({"v", "BSHD", {p.B, p.Sk, p.G, p.Dv}, p.dtype}, order)};
+  return {stored_as(q, order),
+          stored_as({"k", "BSHD", {p.B, p.Sk, p.G, p.D}, p.cache_dtype()}, order),
+          stored_as({"v", "BSHD", {p.B, p.Sk, p.G, p.Dv}, p.cache_dtype()}, order)};
 }
 
 /// The same with caches in pages, and their table.
@@ -54,6 +56,10 @@ std::vector<TensorSpec> inputs_of(const Problem& p) {
     all = p.page > 0 ? paged_of_core(p) : dense_of_core(p);
   }
   if (!p.lens.empty()) all.push_back({"seqlens_k", "B", {p.B}, Dtype::int32});
+  if (p.kv) {
+    all.push_back({"k_scale", "G", {p.G}, Dtype::fp32});
+    if (p.form == Form::expanded) all.push_back({"v_scale", "G", {p.G}, Dtype::fp32});
+  }
   if (p.level == Level::core) add_of_scores(p, all);
   return all;
 }

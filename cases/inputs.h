@@ -14,6 +14,8 @@ namespace attest {
 ///   with pages: k_cache [pool_pages,page,G,D]  v_cache [..,Dv]  (latent_cache [pool_pages,page,D])
 ///   block_table [B,table_width] int32               where page > 0
 ///   seqlens_k [B] int32                             where lens are given
+///   k_scale [G] fp32, and v_scale [G] but in absorbed MLA    where kv is given: k and v (the
+///                                                   caches) are of that type, to be multiplied
 ///   alibi_slopes [H] fp32, attn_bias and attn_mask [1|B,1|H,Sq,Sk] dtype and bool, sinks [H] fp32
 ///
 /// Of level=layer: layer_weights(), layer_caches(), seqlens_k.

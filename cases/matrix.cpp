@@ -17,7 +17,7 @@ using Kind = YamlNode::Kind;
 constexpr std::string_view kNumberKeys =
     " B Sq Sk H G R D Dv Dn Dr E L Lq tp gate alibi page seed splits schedule ";
 constexpr std::string_view kWordKeys =
-    " dtype layout level norm bias eps form rope lens mask window scale softcap attn_bias "
+    " dtype kv layout level norm bias eps form rope lens mask window scale softcap attn_bias "
     "attn_mask sink "
     "fill kernel ";
 constexpr std::array<std::string_view, 3> kCoverages = {"pairwise", "triplewise", "product"};

@@ -47,10 +47,12 @@ void check_layout(const Problem& p) {
   ATTEST_CHECK(p.level == Level::core && p.form == Form::expanded && p.page == 0,
                "problem: layout ", name(p.layout),
                " is of dense q, k and v, got a layer, a latent cache or pages");
-  ATTEST_CHECK(p.layout != Layout::qkv || (p.Sq == p.Sk && p.D == p.Dv && p.lens.empty()),
-               "problem: layout qkv has one row for q, k and v: Sq = Sk, D = Dv, no lens; got Sq=",
-               p.Sq, " Sk=", p.Sk, " D=", p.D, " Dv=", p.Dv,
-               p.lens.empty() ? "" : concat(" lens=", print_lens(p.lens)));
+  ATTEST_CHECK(
+      p.layout != Layout::qkv || (p.Sq == p.Sk && p.D == p.Dv && p.lens.empty() && !p.kv),
+      "problem: layout qkv has one row for q, k and v: Sq = Sk, D = Dv, no lens, no kv; got Sq=",
+      p.Sq, " Sk=", p.Sk, " D=", p.D, " Dv=", p.Dv,
+      p.lens.empty() ? "" : concat(" lens=", print_lens(p.lens)),
+      p.kv ? concat(" kv=", name(*p.kv)) : "");
 }
 
 /// Inputs of scores that level=layer has not.
@@ -78,6 +80,17 @@ void check_scores(const Problem& p) {
   ATTEST_CHECK(info(p.fill).tag != FillTag::exact || plain, "problem: fill ", name(p.fill),
                " gives an exact answer of plain scores only, got", p.softcap > 0 ? " softcap" : "",
                inputs, p.sink == Sink::none ? "" : " sink");
+}
+
+void check_dtypes(const Problem& p) {
+  const auto bytes = [](Dtype dtype) { return is_float(dtype) ? size_of(dtype) : 0; };
+  ATTEST_CHECK(bytes(p.dtype) >= 2,
+               "problem: dtype must be a floating-point type of at least 16 bits, got ",
+               name(p.dtype), bytes(p.dtype) == 1 ? "; kv keeps keys and values in 8 bits" : "");
+  if (!p.kv) return;
+  ATTEST_CHECK(bytes(*p.kv) == 1 && bytes(p.dtype) == 2 && p.level == Level::core,
+               "problem: kv must be e4m3 or e5m2, of 16-bit queries and level=core, got kv=",
+               name(*p.kv), " with dtype=", name(p.dtype), " level=", name(p.level));
 }
 
 void check_elements(std::string_view tensor, const std::vector<Index>& shape) {
@@ -178,8 +191,7 @@ void validate(const Problem& p) {
                " G=", p.G, "; use gqa for shared key/value heads");
   ATTEST_CHECK(p.variant != Variant::mqa || p.G == 1, "problem: mqa needs G = 1, got G=", p.G,
                "; use gqa for several key/value heads");
-  ATTEST_CHECK(is_float(p.dtype), "problem: dtype must be a floating-point type, got ",
-               name(p.dtype));
+  check_dtypes(p);
   check_scores(p);
   check_layout(p);
   check_lens(p);
@@ -205,6 +217,7 @@ std::string print(const Problem& p) {
                             " G=", p.G, " D=", p.D);
   if (p.Dv != p.D) text += concat(" Dv=", p.Dv);
   text += concat(" dtype=", name(p.dtype));
+  if (p.kv) text += concat(" kv=", name(*p.kv));
   if (p.layout != defaults.layout) text += concat(" layout=", name(p.layout));
   if (p.level != defaults.level) text += concat(" level=", name(p.level), print(p.layer));
   if (p.form != defaults.form) text += concat(" form=", name(p.form));

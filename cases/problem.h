@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,7 @@ struct Problem {
   Index D = 64;   ///< width of q and k
   Index Dv = 64;  ///< width of v and o; default D
   Dtype dtype = Dtype::bf16;
+  std::optional<Dtype> kv;  ///< e4m3 or e5m2: what k and v are kept in, with a scale for each head
   Layout layout = Layout::bshd;  ///< of q, k, v and o
   Level level = Level::core;
   Layer layer;                 ///< of level=layer
@@ -80,6 +82,9 @@ struct Problem {
   std::uint64_t seed = 0;
 
   bool operator==(const Problem&) const = default;
+
+  /// Type of k and v, or of the caches.
+  Dtype cache_dtype() const { return kv.value_or(dtype); }
 
   /// Keys of batch entry b: lens[b], or Sk.
   Index length(Index b) const { return lens.empty() ? Sk : lens[static_cast<std::size_t>(b)]; }

@@ -131,6 +131,15 @@ void check_one_piece(hid_t dataset, const Digest& digest, std::uint64_t bytes) {
                             ", got ", stored, "; make the file again"));
 }
 
+/// The type of truth values has names for 0 and 1 alone, yet HDF5 stores any byte under it.
+void check_truth_values(const Tensor& tensor) {
+  if (tensor.dtype() != Dtype::boolean) return;
+  const auto odd =
+      std::ranges::find_if(tensor.bytes(), [](std::byte x) { return x > std::byte{1}; });
+  ATTEST_CHECK(odd == tensor.bytes().end(), "must hold truth values as 0 or 1, got ",
+               std::to_integer<int>(*odd), " in ", tensor.name(), "; make the file again");
+}
+
 void read_chunks(hid_t dataset, const Inspected& inspected, Tensor& tensor) {
   const ChunkGrid& grid = *inspected.grid;
   const std::size_t element = size_of(tensor.dtype());
@@ -161,6 +170,7 @@ void read_chunks(hid_t dataset, const Inspected& inspected, Tensor& tensor) {
 }  // namespace
 
 void write_dataset(hid_t group, const Tensor& tensor, const Digest& digest) {
+  check_truth_values(tensor);
   const bool chunked = digest.stored && tensor.size() > 0;  // HDF5 cannot chunk an empty tensor
   const auto chunk =
       chunked ? chunk_shape(tensor.shape(), size_of(tensor.dtype())) : std::vector<Index>();
@@ -221,6 +231,7 @@ Tensor read_dataset(hid_t dataset, const Inspected& inspected) {
   if (tensor.sha256() != digest.sha256)
     throw InfraError(
         "must hold elements that match their SHA-256, got others; make the file again");
+  check_truth_values(tensor);
   return tensor;
 }
 

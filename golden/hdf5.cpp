@@ -25,13 +25,22 @@ Handle open_object(hid_t parent, const std::string& name, H5I_type_t kind, const
 }
 
 // An IEEE-like binary float of 16 bits: sign, exponent, fraction from the top down.
-Handle float16_type(std::size_t exponent_bits, std::size_t bias) {
-  const std::size_t fraction_bits = 15 - exponent_bits;
+Handle narrow_type(std::size_t bits, std::size_t exponent_bits, std::size_t bias) {
+  const std::size_t fraction_bits = bits - 1 - exponent_bits;
   Handle type(H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "H5Tcopy");
-  check(H5Tset_fields(type, 15, fraction_bits, exponent_bits, 0, fraction_bits), "H5Tset_fields");
-  check(H5Tset_precision(type, 16), "H5Tset_precision");
-  check(H5Tset_size(type, 2), "H5Tset_size");
+  check(H5Tset_fields(type, bits - 1, fraction_bits, exponent_bits, 0, fraction_bits),
+        "H5Tset_fields");
+  check(H5Tset_precision(type, bits), "H5Tset_precision");
+  check(H5Tset_size(type, bits / 8), "H5Tset_size");
   check(H5Tset_ebias(type, bias), "H5Tset_ebias");
+  return type;
+}
+
+// What h5py makes of numpy's bool, and reads as such.
+Handle boolean_type() {
+  Handle type(H5Tenum_create(H5T_STD_I8LE), H5Tclose, "H5Tenum_create");
+  for (const auto& [name, value] : {std::pair{"FALSE", std::int8_t{0}}, {"TRUE", std::int8_t{1}}})
+    check(H5Tenum_insert(type, name, &value), "H5Tenum_insert");
   return type;
 }
 
@@ -151,13 +160,17 @@ Handle file_type(Dtype dtype) {
     case Dtype::fp32:
       return {H5Tcopy(H5T_IEEE_F32LE), H5Tclose, "H5Tcopy"};
     case Dtype::fp16:
-      return float16_type(5, 15);
+      return narrow_type(16, 5, 15);
     case Dtype::bf16:
-      return float16_type(8, 127);
+      return narrow_type(16, 8, 127);
+    case Dtype::e4m3:
+      return narrow_type(8, 4, 7);
+    case Dtype::e5m2:
+      return narrow_type(8, 5, 15);
     case Dtype::int32:
       return {H5Tcopy(H5T_STD_I32LE), H5Tclose, "H5Tcopy"};
     case Dtype::boolean:
-      return {H5Tcopy(H5T_STD_U8LE), H5Tclose, "H5Tcopy"};
+      return boolean_type();
   }
   throw Error("golden: unknown storage type");
 }

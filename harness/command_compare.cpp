@@ -151,7 +151,7 @@ void add_compare(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("compare", "Judge outputs that another program computed");
   const auto options = std::make_shared<CompareOptions>();
   command->add_option("candidate", options->candidate,
-                      "The outputs (HDF5, attest_golden.write_candidate; golden/schema.md)");
+                      "The outputs (HDF5, attest_golden.write_candidate; golden/candidates.md)");
   command->add_option("golden", options->golden, "The golden whose inputs they were computed from");
   command->add_option("--match", options->match,
                       "Keep cases whose string contains this regular expression");

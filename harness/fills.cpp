@@ -124,7 +124,7 @@ double tailhot_v(const Element& e) {
 // denormal: |V| below the smallest normal number, s ~ 8 z so that most p < 2^-24: whoever flushes
 // subnormals to zero or holds P in fp16 loses terms. Errors are whole subnormal steps (coherent).
 double denormal_v(const Element& e) {
-  return std::ldexp(2 * e.uniform() - 1, format_of(e.row.problem.dtype).min_exponent);
+  return std::ldexp(2 * e.uniform() - 1, format_of(e.row.problem.cache_dtype()).min_exponent);
 }
 
 constexpr RowRecipe kNormal = rows<normal>;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cases/inputs.h"
+#include "harness/cache_scales.h"
 #include "harness/fills.h"
 #include "harness/layer_inputs.h"
 #include "harness/rounding.h"
@@ -22,9 +23,9 @@ constexpr Index kParallelSize = 1 << 14;  // elements that are worth waking thre
 constexpr std::int32_t kNoPage = std::numeric_limits<std::int32_t>::max();
 
 /// Fills a tensor [B, S, heads, width], or [B, S, width] of one head, row by row; threads share the
-/// rows, never a row.
+/// rows, never a row. scales: of its heads, by which the values are divided; empty: none.
 void draw(Tensor& tensor, const Problem& problem, const Streams& streams, const Stream& own,
-          RowRecipe recipe) {
+          RowRecipe recipe, std::span<const float> scales = {}) {
   const bool one_head = tensor.shape().size() == 3;
   const Index S = tensor.shape()[1], heads = one_head ? 1 : tensor.shape()[2];
   const Index width = tensor.shape().back();
@@ -37,6 +38,8 @@ void draw(Tensor& tensor, const Problem& problem, const Streams& streams, const 
 #pragma omp for schedule(static)
     for (Index n = 0; n < rows; ++n) {
       recipe({problem, streams, own, n / heads / S, n / heads % S, n % heads}, values);
+      if (!scales.empty())
+        for (double& value : values) value /= scales[static_cast<std::size_t>(n % heads)];
       encode(tensor.dtype(), values, data + n * row_bytes);
     }
   }
@@ -109,23 +112,23 @@ Tensor lengths(const Problem& p) {
   return lens;
 }
 
-TensorSet make_dense(const Problem& p) {
+TensorSet make_dense(const Problem& p, const CacheScales& scales) {
   const Streams streams(p.seed);
   const Recipe& fill = recipe(p.fill);
   TensorSet inputs;
   draw(inputs.add(Tensor("q", p.dtype, "BSHD", {p.B, p.Sq, p.H, p.D})), p, streams, streams.q,
        fill.q);
   if (p.form == Form::absorbed) {
-    Tensor& latent = inputs.add(Tensor("latent_cache", p.dtype, "BSC", {p.B, p.Sk, p.D}));
-    draw(latent, p, streams, streams.k, fill.k);
+    Tensor& latent = inputs.add(Tensor("latent_cache", p.cache_dtype(), "BSC", {p.B, p.Sk, p.D}));
+    draw(latent, p, streams, streams.k, fill.k, scales.k);
     blank_unused(p, latent);
     return inputs;
   }
-  Tensor& k = inputs.add(Tensor("k", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.D}));
-  draw(k, p, streams, streams.k, fill.k);
+  Tensor& k = inputs.add(Tensor("k", p.cache_dtype(), "BSHD", {p.B, p.Sk, p.G, p.D}));
+  draw(k, p, streams, streams.k, fill.k, scales.k);
   blank_unused(p, k);
-  Tensor& v = inputs.add(Tensor("v", p.dtype, "BSHD", {p.B, p.Sk, p.G, p.Dv}));
-  draw(v, p, streams, streams.v, fill.v);
+  Tensor& v = inputs.add(Tensor("v", p.cache_dtype(), "BSHD", {p.B, p.Sk, p.G, p.Dv}));
+  draw(v, p, streams, streams.v, fill.v, scales.v);
   blank_unused(p, v);
   return inputs;
 }
@@ -175,7 +178,9 @@ TensorSet place(const Problem& p, const TensorSet& dense) {
 TensorSet make_inputs(const Problem& p) {
   validate(p);
   if (p.level == Level::layer) return make_layer_inputs(p);
-  TensorSet inputs = place(p, make_dense(p));
+  const CacheScales scales = cache_scales(p);
+  TensorSet inputs = place(p, make_dense(p, scales));
+  add_cache_scales(p, scales, inputs);
   add_score_inputs(p, inputs);
   return inputs;
 }

@@ -22,13 +22,17 @@ namespace attest {
 /// With lens there is seqlens_k [B] int32, layout B, too. Slots from length(b) on and pages that no
 /// key lies in hold NaN (all bits set); entries of block_table for pages without keys, 2^31 - 1.
 ///
+/// With kv, k and v (the caches) are of that type: the fill's values divided by k_scale [G] and
+/// v_scale [G] (cache_scales.h), then rounded.
+///
 /// What enters the scores beside q and k: score_inputs.h.
 ///
 /// The bits depend on nothing but the problem: not on the machine, not on the number of threads.
 /// An element depends on seed, fill and its own indices only, so a smaller problem's tensors are
 /// corners of a larger one's and all variants, masks and dtypes share their draws. The exceptions:
 /// bigpos, bigneg, ascend, descend, twolevel and needle scale by D to reach their scores; needle
-/// aims at keys its row sees; tailhot marks the last keys; denormal scales V to the dtype.
+/// aims at keys its row sees; tailhot marks the last keys; denormal scales V to the type of V;
+/// with kv, all follow their head's largest.
 /// What enters a layer is drawn by make_layer_inputs() (layer_inputs.h).
 /// Throws attest::Error for a problem that validate() refuses.
 TensorSet make_inputs(const Problem&);

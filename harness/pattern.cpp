@@ -25,6 +25,10 @@ const Key kKeys[] = {
     {"variant", [](const Case& c) { return std::string(name(c.problem.variant)); }},
     {"kernel", [](const Case& c) { return c.run.kernel; }},
     {"dtype", [](const Case& c) { return std::string(name(c.problem.dtype)); }},
+    {"kv",
+     [](const Case& c) {
+       return std::string(c.problem.kv ? name(*c.problem.kv) : std::string_view("dtype"));
+     }},
     {"mask", [](const Case& c) { return std::string(name(c.problem.mask)); }},
     {"fill", [](const Case& c) { return std::string(name(c.problem.fill)); }},
     {"D/Dv", [](const Case& c) { return concat(c.problem.D, '/', c.problem.Dv); }},

@@ -20,7 +20,11 @@ struct Poison {
   double value;
 };
 
-constexpr Poison kPoisons[] = {{"+inf", std::numeric_limits<double>::infinity()}, {"1e4", 1e4}};
+/// e4m3 has no infinity; both would become its largest number.
+std::vector<Poison> poisons(Dtype cache) {
+  if (cache == Dtype::e4m3) return {{"448", max_finite(cache)}};
+  return {{"+inf", std::numeric_limits<double>::infinity()}, {"1e4", 1e4}};
+}
 
 /// k and v of a layer are no caches, but made of one.
 bool is_cache(const Problem& p, const Tensor& x) {
@@ -139,7 +143,7 @@ TensorSet with_unused_slots(const Problem& p, const TensorSet& inputs, double va
 void ask_poison(const Problem& p, const TensorSet& inputs, const TensorSet& outputs,
                 const Rerun& rerun, Judgement& j) {
   if (!has_unused_slots(p)) return;
-  for (const Poison& poison : kPoisons) {
+  for (const Poison& poison : poisons(p.cache_dtype())) {
     const TensorSet again = rerun(with_unused_slots(p, inputs, poison.value));
     const Difference found = difference(p, inputs.find("block_table"), again, outputs);
     if (found.count == 0) continue;

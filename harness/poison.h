@@ -19,10 +19,10 @@ TensorSet with_unused_slots(const Problem&, const TensorSet& inputs, double valu
 /// Runs the kernel on other inputs.
 using Rerun = std::function<TensorSet(const TensorSet& inputs)>;
 
-/// Runs the kernel again with +inf and with 1e4 in unused slots, where make_inputs() has NaN, and
-/// asks for the bits of `outputs`, which the kernel left for `inputs`. Fails the judgement with
-/// Check::poison where they differ. NaN alone does not tell: a maximum drops it, and a test for NaN
-/// hides it. Does nothing for problems without unused slots.
+/// Runs the kernel again with +inf and with 1e4 in unused slots (of e4m3 with 448, its largest
+/// number), where make_inputs() has NaN, and asks for the bits of `outputs`, which the kernel left
+/// for `inputs`. Fails the judgement with Check::poison where they differ. NaN alone does not tell:
+/// a maximum drops it, and a test for NaN hides it. Does nothing for problems without unused slots.
 void ask_poison(const Problem&, const TensorSet& inputs, const TensorSet& outputs, const Rerun&,
                 Judgement&);
 

@@ -1,5 +1,6 @@
 #include "harness/rounding.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -16,7 +17,8 @@ constexpr FloatFormat kDouble{53, -1022, 1023};
 constexpr double kQuietNan = std::numeric_limits<double>::quiet_NaN();
 
 /// Bits of a narrower IEEE-like format without its sign: exponent above fraction, so that a carry
-/// out of the fraction moves to the next binade by itself, and from the last one to infinity.
+/// out of the fraction moves to the next binade by itself, and from the last one to infinity, whose
+/// pattern stands for all larger numbers too.
 std::uint64_t round_magnitude(FloatFormat format, std::uint64_t magnitude) {
   const int fraction_bits = format.precision - 1;
   const std::uint64_t infinity =
@@ -42,13 +44,22 @@ std::uint64_t round_magnitude(FloatFormat format, std::uint64_t magnitude) {
   return (static_cast<std::uint64_t>(binade) << fraction_bits) + kept + up;
 }
 
+/// The same for e4m3, whose last pattern is NaN and has no infinity below it.
+std::uint64_t round_e4m3(std::uint64_t magnitude) {
+  constexpr std::uint64_t kLargest = 0x7E, kNan = 0x7F;
+  if (std::isnan(std::bit_cast<double>(magnitude))) return kNan;
+  return std::min(round_magnitude(format_of(Dtype::e4m3), magnitude), kLargest);
+}
+
 template <class Bits>
 void encode_all(Dtype dtype, std::span<const double> values, std::byte* out) {
   const FloatFormat format = format_of(dtype);
   for (const double value : values) {
     const auto wide = std::bit_cast<std::uint64_t>(value);
     const std::uint64_t sign = wide >> 63 << (8 * sizeof(Bits) - 1);
-    const auto bits = static_cast<Bits>(sign | round_magnitude(format, wide << 1 >> 1));
+    const std::uint64_t magnitude = wide << 1 >> 1;
+    const auto bits = static_cast<Bits>(
+        sign | (dtype == Dtype::e4m3 ? round_e4m3(magnitude) : round_magnitude(format, magnitude)));
     std::memcpy(out, &bits, sizeof bits);
     out += sizeof bits;
   }
@@ -74,6 +85,9 @@ void encode(Dtype dtype, std::span<const double> values, void* first) {
     case Dtype::fp16:
     case Dtype::bf16:
       return encode_all<std::uint16_t>(dtype, values, out);
+    case Dtype::e4m3:
+    case Dtype::e5m2:
+      return encode_all<std::uint8_t>(dtype, values, out);
     case Dtype::int32:
     case Dtype::boolean:
       break;

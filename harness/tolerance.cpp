@@ -47,15 +47,18 @@ double most_rescales(const Problem& p, const Descriptor& d, const RowConditionin
   return static_cast<double>(blocks + of_sink);
 }
 
-/// What cap, bias and sink add to the error of a score z: of_a a + of_z |z|. [2]
+/// Rounding of a factor that a cache's scale was multiplied into. [2, 7]
+double of_cache_scale(const Problem& p, const Descriptor& d) { return p.kv ? d.u_a : 0; }
+
+/// What cap, bias, sink and k_scale add to the error of a score z: of_a a + of_z |z|. [2]
 struct ScoreError {
   double of_a = 0, of_z = 0;
 
   ScoreError(const Problem& p, const Descriptor& d) {
     const bool biased = p.alibi || p.attn_bias != PerPair::none;
-    const double cap = p.softcap > 0 ? d.u_tanh + 2 * d.u_a : 0;
-    of_a = biased ? cap + 4 * d.u_a : 0;
-    of_z = (biased ? 4 * d.u_a : cap) + (p.sink != Sink::none ? 2 * d.u_a : 0);
+    const double first = (p.softcap > 0 ? d.u_tanh + 2 * d.u_a : 0) + of_cache_scale(p, d);
+    of_a = biased ? first + 4 * d.u_a : 0;
+    of_z = (biased ? 4 * d.u_a : first) + (p.sink != Sink::none ? 2 * d.u_a : 0);
   }
 };
 
@@ -145,8 +148,9 @@ RowModel model(const Problem& p, const Descriptor& d, const RowConditioning& row
   }
   const double hard_l = row_sum + rescale + rounded;
   const double stat_l = std::min(row_sum, kLambda * std::sqrt(depth_l) * d.u_a) + stat_rounded;
-  c.hard_row = of_divisor(hard_l) + 4 * d.u_a;
-  c.stat_row = std::min(c.hard_row, stat_l + 4 * d.u_a);
+  const double ending = 4 * d.u_a + of_cache_scale(p, d);
+  c.hard_row = of_divisor(hard_l) + ending;
+  c.stat_row = std::min(c.hard_row, stat_l + ending);
   c.hard_lse = c.hard.of_l() + hard_l + x;
   c.stat_lse = c.stat.of_l() + row_sum + rounded + 2 * typical_T * d.u_a + x;
   return c;
@@ -226,11 +230,15 @@ void derive_elements(const RowModel& c, const Descriptor& d, const RowConditioni
 }
 
 /// Elements where nothing rounds: one key, or only zeros among the values. [E]
-void pin_exact(const Descriptor& d, const RowConditioning& row, const RowBounds& out) {
+void pin_exact(const Problem& p, const Descriptor& d, const RowConditioning& row,
+               const RowBounds& out) {
   const bool one_key = row.visible == 1 && stores_top_value(d, row);
   for (std::size_t k = 0; k < row.o.size(); ++k) {
     if (!one_key && row.visible_abs_v[k] > 0) continue;
-    out.hard_bound[k] = out.stat_bound[k] = std::abs(round_to(d.o_type, row.o[k]) - row.o[k]);
+    double bound = 0;  // v times its scale may have been rounded before it is stored
+    for (const double x : {-4 * of_cache_scale(p, d), 4 * of_cache_scale(p, d)})
+      bound = std::max(bound, std::abs(round_to(d.o_type, row.o[k] * (1 + x)) - row.o[k]));
+    out.hard_bound[k] = out.stat_bound[k] = bound;
     out.sigma[k] = out.systematic[k] = 0;
   }
 }
@@ -250,7 +258,7 @@ LseBounds derive_row(const Problem& p, const Descriptor& d, const RowConditionin
                      const RowBounds& out) {
   const RowModel c = model(p, d, row);
   derive_elements(c, d, row, out);
-  pin_exact(d, row, out);
+  pin_exact(p, d, row, out);
   const double rounding = 4 * d.u_a * (std::abs(row.lse) + std::abs(row.row_max) + 1);
   const auto bound = [&](double t) { return t < 1 ? -std::log1p(-t) + rounding : kHuge; };  // [L]
   const double hard = bound(c.hard_lse);

@@ -3,6 +3,16 @@
 #include "reference/decode.h"
 
 namespace attest::reference::ATTEST_ISA {
+namespace {
+
+/// x [G * keys, width] times its head's scale: exact, as 8-bit numbers and scales in fp32 have 28
+/// bits together.
+void dequantize(const double* scale, Index G, Index keys, Matrix& x) {
+  if (scale == nullptr) return;
+  for (Index g = 0; g < G; ++g) x.middleRows(g * keys, keys) *= scale[g];
+}
+
+}  // namespace
 
 Inputs::Inputs(const Task& t) : t_(t), q_(t.H * t.Sq, t.D) {}
 
@@ -14,6 +24,8 @@ void Inputs::read(Index b) {
   decode_heads("q", *t_.q, b, t_.Sq, q_.data());
   decode_heads("k", *t_.k, b, keys_, k_.data());
   decode_heads("v", *t_.v, b, keys_, v_.data());
+  dequantize(t_.k_scale, t_.G, keys_, k_);
+  dequantize(t_.v_scale, t_.G, keys_, v_);
 }
 
 ConstMatrixRef Inputs::q(const Rows& rows) const {

@@ -4,7 +4,8 @@
 
 namespace attest::reference::ATTEST_ISA {
 
-/// One batch entry of the inputs in fp64, head after head, without the keys that no query sees.
+/// One batch entry of the inputs in fp64, head after head, scaled where they have scales, without
+/// the keys that no query sees.
 class Inputs {
  public:
   explicit Inputs(const Task&);

@@ -74,17 +74,18 @@ ConditioningOutputs add_conditioning(TensorSet& set, const Problem& n) {
   return to;
 }
 
-/// What enters the scores beside q and k. Empty where the problem has none.
-struct ScoreInputs {
+/// What enters beside q, k and v. Empty where the problem has none.
+struct OtherInputs {
+  std::vector<double> k_scale, v_scale;     // [G]
   std::vector<double> alibi_slopes, sinks;  // [H]
   TensorView attn_bias, attn_mask;          // [1 or B, 1 or H, Sq, Sk]
 };
 
-std::vector<double> of_heads(const Problem& n, const TensorSet& inputs, std::string_view name) {
+std::vector<double> of_heads(Index heads, const TensorSet& inputs, std::string_view name) {
   const Tensor& x = inputs.at(name);
-  check_input(name, x.view(), {n.H});
+  check_input(name, x.view(), {heads});
   std::vector<double> all;
-  for (Index h = 0; h < n.H; ++h) {
+  for (Index h = 0; h < heads; ++h) {
     all.push_back(x.value(h));
     ATTEST_CHECK(std::isfinite(all.back()), "reference: ", name, " must be finite, got ",
                  all.back(), " for head ", h);
@@ -105,11 +106,15 @@ void check_bias(const Problem& n, const Tensor& bias) {
       }
 }
 
-ScoreInputs score_inputs(const Problem& n, const TensorSet& inputs) {
-  ScoreInputs in;
-  if (n.alibi) in.alibi_slopes = of_heads(n, inputs, "alibi_slopes");
+OtherInputs other_inputs(const Problem& n, const TensorSet& inputs) {
+  OtherInputs in;
+  if (n.kv) {
+    in.k_scale = of_heads(n.G, inputs, "k_scale");
+    in.v_scale = n.form == Form::absorbed ? in.k_scale : of_heads(n.G, inputs, "v_scale");
+  }
+  if (n.alibi) in.alibi_slopes = of_heads(n.H, inputs, "alibi_slopes");
   if (n.sink == Sink::one) in.sinks.assign(static_cast<std::size_t>(n.H), 0.0);
-  if (n.sink == Sink::learned) in.sinks = of_heads(n, inputs, "sinks");
+  if (n.sink == Sink::learned) in.sinks = of_heads(n.H, inputs, "sinks");
   if (n.attn_bias != PerPair::none) {
     check_bias(n, inputs.at("attn_bias"));
     in.attn_bias = inputs.at("attn_bias").view();
@@ -125,7 +130,7 @@ ScoreInputs score_inputs(const Problem& n, const TensorSet& inputs) {
 }
 
 Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const TensorView& v,
-             const ScoreInputs& in, Emit emit) {
+             const OtherInputs& in, Emit emit) {
   validate(n);
   ATTEST_CHECK(n.level == Level::core, "reference: attend() takes a problem of level=core, got ",
                print(n));
@@ -154,6 +159,8 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
             .attn_bias = in.attn_bias.data ? &in.attn_bias : nullptr,
             .attn_mask = in.attn_mask.data ? &in.attn_mask : nullptr,
             .sinks = in.sinks.empty() ? nullptr : in.sinks.data(),
+            .k_scale = in.k_scale.empty() ? nullptr : in.k_scale.data(),
+            .v_scale = in.v_scale.empty() ? nullptr : in.v_scale.data(),
             .lens = lens.data(),
             .q = &q,
             .k = &k,
@@ -174,7 +181,7 @@ Truth attend(const Problem& n, const TensorView& q, const TensorView& k, const T
 
 Truth attend(const Problem& problem, const TensorView& q, const TensorView& k, const TensorView& v,
              Emit emit) {
-  return attend(problem, q, k, v, score_inputs(problem, {}), emit);
+  return attend(problem, q, k, v, other_inputs(problem, {}), emit);
 }
 
 Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
@@ -194,7 +201,7 @@ Truth attend(const Problem& problem, const TensorSet& inputs, Emit emit) {
     }
     return attend(dense, gathered, emit);
   }
-  const ScoreInputs in = score_inputs(problem, inputs);
+  const OtherInputs in = other_inputs(problem, inputs);
   if (problem.form == Form::absorbed) {
     const TensorView latent = inputs.at("latent_cache").view();  // [B, Sk, D]
     check_input("latent_cache", latent, {problem.B, problem.Sk, problem.D});

@@ -15,7 +15,7 @@ enum class Emit { outputs, outputs_and_conditioning };
 
 /// Computes a problem in fp64 from the values that its inputs hold after rounding to their type.
 ///
-///   q [B,Sq,H,D]  k [B,Sk,G,D]  v [B,Sk,G,Dv], any strides, any of fp64 fp32 fp16 bf16
+///   q [B,Sq,H,D]  k [B,Sk,G,D]  v [B,Sk,G,Dv], any strides, any floating-point types
 ///
 /// The result is described in cases/truth.h. It has the same bits for any number of OpenMP threads
 /// and for either Emit; between instruction sets it differs by a few units of 2^-53. Keys behind
@@ -29,7 +29,8 @@ Truth attend(const Problem&, const TensorView& q, const TensorView& k, const Ten
 /// The same for the tensors named q, k and v; in absorbed MLA q and latent_cache [B,Sk,D], whose
 /// first Dv columns are the values. With pages, rows are gathered from k_cache and v_cache (or
 /// latent_cache) by block_table first. seqlens_k, where it is there, must hold the problem's lens.
-/// alibi_slopes [H], sinks [H], attn_bias and attn_mask (Problem::pair_shape) enter the scores
+/// k_scale [G] and v_scale [G] (absorbed MLA: k_scale of both) multiply k and v of problems with
+/// kv. alibi_slopes [H], sinks [H], attn_bias and attn_mask (Problem::pair_shape) enter the scores
 /// where the problem has them; attn_bias may hold -inf.
 Truth attend(const Problem&, const TensorSet& inputs, Emit);
 

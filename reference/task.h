@@ -26,6 +26,8 @@ struct Task {
   const TensorView* attn_bias;  // [1 or B, 1 or H, Sq, Sk]
   const TensorView* attn_mask;  // [1 or B, 1 or H, Sq, Sk]     true: masked out
   const double* sinks;          // [H]
+  const double* k_scale;        // [G]  what k is multiplied by
+  const double* v_scale;        // [G]
   const Index* lens;            // [B]  keys that each batch entry has
   const TensorView* q;          // [B, Sq, H, D]
   const TensorView* k;          // [B, Sk, G, D]   rows from lens[b] on are not read

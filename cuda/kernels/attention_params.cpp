@@ -31,6 +31,23 @@ Strides cache_strides(const Problem& p, const Tensor& cache, Index pages, Index 
   return contiguous(slots, p.G, width);
 }
 
+void check_cache_dtypes(const Problem& p, const TensorSet& inputs) {
+  const CacheNames names = cache_names(p);
+  for (const char* name : {names.k, names.v}) {
+    const Tensor* cache = name == nullptr ? nullptr : &inputs.at(name);
+    ATTEST_CHECK(cache == nullptr || cache->dtype() == p.cache_dtype(), "attention: ", name,
+                 " must hold ", attest::name(p.cache_dtype()), ", got ",
+                 attest::name(cache->dtype()));
+  }
+  for (const char* name : {"k_scale", "v_scale"}) {
+    if (!p.kv || (p.form == Form::absorbed && name[0] == 'v')) continue;
+    const Tensor& scale = inputs.at(name);
+    ATTEST_CHECK((scale.dtype() == Dtype::fp32 && scale.shape() == std::vector<Index>{p.G}),
+                 "attention: ", name, " must be ", p.G, " entries of fp32, got ", scale.size(),
+                 " of ", attest::name(scale.dtype()));
+  }
+}
+
 /// Entries behind the last key that any query sees may be anything.
 void check_block_table(const Problem& p, const Tensor& table, Index pages) {
   const Index width = p.table_width();
@@ -193,6 +210,7 @@ void check_tables(const Problem& p, const TensorSet& inputs, Index pages) {
 }
 
 AttentionParams attention_params(const Problem& p, const TensorSet& inputs) {
+  check_cache_dtypes(p, inputs);
   AttentionParams params = contiguous_params(p);
   if (p.layout != Layout::bshd) {
     set_strides(params, p);

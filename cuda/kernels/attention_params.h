@@ -21,7 +21,9 @@ struct PairStrides {
   std::int64_t b, h;
 };
 
-/// What every kernel of core attention is given, by value. T is the input type: bf16, fp16 or fp32.
+/// What every kernel of core attention is given, by value. T is the input type: bf16, fp16 or fp32;
+/// the keys and values of a cache of 16 bits may be Stored as e4m3 or e5m2 instead, times a scale
+/// for each head.
 ///
 /// A batch entry has n = lens[b] keys, or Sk, of its Sk slots. Query i stands at i, with
 /// bottom_right at i + n - Sq, and sees the keys from `left` before that place to `right` behind
@@ -30,11 +32,12 @@ struct PairStrides {
 /// With a block_table k is [pages, page, G, D] and v [pages, page, G, Dv], stride b that of pages:
 /// key j of batch entry b lies in page block_table[b, j / page], slot j % page.
 struct AttentionParams {
-  const void* q;  ///< [B, Sq, H, D]   T
-  const void* k;  ///< [B, Sk, G, D]   T
-  const void* v;  ///< [B, Sk, G, Dv]  T
-  void* o;        ///< [B, Sq, H, Dv]  T
-  float* lse;     ///< [B, H, Sq], contiguous, nats
+  const void* q;                   ///< [B, Sq, H, D]   T
+  const void* k;                   ///< [B, Sk, G, D]   Stored
+  const void* v;                   ///< [B, Sk, G, Dv]  Stored
+  void* o;                         ///< [B, Sq, H, Dv]  T
+  float* lse;                      ///< [B, H, Sq], contiguous, nats
+  const float *k_scale, *v_scale;  ///< [G]; null: 1
   Strides q_stride, k_stride, v_stride, o_stride;
   const int* block_table;  ///< [B, pages_per_row], contiguous; null: k and v are not in pages
   int page, pages_per_row;
@@ -45,7 +48,7 @@ struct AttentionParams {
 
   /// What becomes of x = q k, in this order: where cap_scale is not 0, tanh(cap_scale x); where
   /// there is a bias, bias_scale x + log2(e) bias; softmax in base 2 of scale_log2 x. All are
-  /// positive.
+  /// positive. The first that is used is also multiplied by k_scale[g] (HeadGroup).
   float cap_scale, bias_scale, scale_log2;
   const float* alibi_slopes;      ///< [H]  null: no ALiBi
   const void* attn_bias;          ///< [1|B, 1|H, Sq, Sk]  T; null: none

@@ -13,6 +13,8 @@
 // R Sq rows fill the 16 of an mma and each key is read once a group. The loop is tile/key_loop.cuh.
 // Shared memory: SharedPlan, 34, 68 or 86 KiB. Math and symbols: reference/gqa.cpp.
 // Rounds p to T before p v; everything else, partial results included, is fp32.
+// Keys and values of 8 bits become T on their way to shared memory (tile/shared_tile.cuh); their
+// scales are part of the factors of scores and of o (HeadGroup).
 #include <memory>
 
 #include "cases/error.h"
@@ -68,13 +70,13 @@ __device__ inline void store_warp_part(WarpParts<kDv>& parts_s, const RowResult<
 /// Merges the warps' parts of the rows of this block that exist.
 template <int kDv>
 __device__ inline void store_split(const SplitParams& p, WarpParts<kDv>& parts_s, int bg, int split,
-                                   int first_row) {
+                                   int first_row, float scale_log2) {
   const AttentionParams& a = p.attention;
   const int rows = min(kWarpRows, a.H / a.G * a.Sq - first_row);
   for (int row = warp_id(); row < rows; row += kWarps) {
     const RowParts parts{&parts_s.m[0][row], &parts_s.l[0][row],    parts_s.o[0][row],
                          kWarpRows,          kWarpRows * (kDv + 8), kWarps,
-                         a.scale_log2};
+                         scale_log2};
     const RowTotal total = merge_totals(parts);
     const std::int64_t index = part_index(p, bg, split, first_row + row);
     for (int d = lane_id(); d < a.Dv; d += 32)
@@ -86,7 +88,7 @@ __device__ inline void store_split(const SplitParams& p, WarpParts<kDv>& parts_s
   }
 }
 
-template <class T, int kD, int kDv>
+template <class T, class Stored, int kD, int kDv>
 __global__ void __launch_bounds__(kThreads) decode_kernel(const SplitParams p) {
   auto& smem = *simt::dynamic_shared<SharedPlan<T, kD, kDv>>();
   const AttentionParams& a = p.attention;
@@ -97,20 +99,20 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(const SplitParams p) {
   simt::cp_async_commit();
   const KeyTiles tiles = tiles_of_split(visible_tiles(group, block_row, kWarpRows, kBlockK),
                                         kBlockK, group.length, split, p.splits);
-  const RowResult<kDv> result = attend<kWarpKeys, kThreads>(
+  const RowResult<kDv> result = attend<kWarpKeys, kThreads, Stored>(
       smem.q, smem.stages, tiles, group, WarpShare::of(group, block_row, 0, warp_id() * kWarpKeys));
   __syncthreads();  // the parts take the place of the stages
   store_warp_part(smem.parts, result);
   __syncthreads();
-  store_split(p, smem.parts, bg, split, block_row);
+  store_split(p, smem.parts, bg, split, block_row, group.scale_log2());
 }
 
-template <class T, int kD, int kDv>
+template <class T, class Stored, int kD, int kDv>
 void launch(const SplitParams& p) {
   const AttentionParams& a = p.attention;
   const int rows = a.H / a.G * a.Sq, groups = a.B * a.G;
   const int row_tiles = (rows + kWarpRows - 1) / kWarpRows;
-  simt::launch(decode_kernel<T, kD, kDv>,
+  simt::launch(decode_kernel<T, Stored, kD, kDv>,
                simt::LaunchShape{.grid = dim3(row_tiles, p.splits, groups),
                                  .block = dim3(kThreads),
                                  .smem_bytes = sizeof(SharedPlan<T, kD, kDv>)},
@@ -159,7 +161,7 @@ Launch decode_launch(const Problem& problem, const RunConfig& config,
   Launch start;
   with_instance(problem, [&](auto instance) {
     using I = decltype(instance);
-    start = [scratch, params] { launch<typename I::T, I::kD, I::kDv>(params); };
+    start = [scratch, params] { launch<typename I::T, typename I::Stored, I::kD, I::kDv>(params); };
   });
   return start;
 }

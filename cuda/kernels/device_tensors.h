@@ -18,6 +18,9 @@ class DeviceTensors {
         k_(problem.layout == Layout::qkv ? std::span<const std::byte>{}
                                          : inputs.at(cache_names(problem).k).bytes()),
         v_(bytes_of(inputs, cache_names(problem).v)),
+        k_scale_(bytes_of(inputs, problem.kv ? "k_scale" : nullptr)),
+        v_scale_(
+            bytes_of(inputs, problem.kv && problem.form == Form::expanded ? "v_scale" : nullptr)),
         block_table_(bytes_of(inputs, problem.page > 0 ? "block_table" : nullptr)),
         lens_(bytes_of(inputs, problem.lens.empty() ? nullptr : "seqlens_k")),
         alibi_slopes_(bytes_of(inputs, problem.alibi ? "alibi_slopes" : nullptr)),
@@ -35,6 +38,8 @@ class DeviceTensors {
       params_.k = qkv + static_cast<std::size_t>(problem.H) * head;
       params_.v = qkv + static_cast<std::size_t>(problem.H + problem.G) * head;
     }
+    params_.k_scale = k_scale_.as<float>();  // in absorbed MLA of the latent, which is v too
+    params_.v_scale = problem.form == Form::absorbed ? k_scale_.as<float>() : v_scale_.as<float>();
     params_.block_table = block_table_.as<int>();
     params_.lens = lens_.as<int>();
     params_.alibi_slopes = alibi_slopes_.as<float>();
@@ -59,7 +64,8 @@ class DeviceTensors {
   }
 
   AttentionParams params_;
-  simt::DeviceInput q_, k_, v_, block_table_, lens_;  // the last three may be nothing, at null
+  simt::DeviceInput q_, k_, v_, k_scale_, v_scale_, block_table_, lens_;  // from v_ on: nothing, at
+                                                                          // null, where not needed
   simt::DeviceInput alibi_slopes_, attn_bias_, attn_mask_, sinks_;
   simt::DeviceOutput o_, lse_;
 };

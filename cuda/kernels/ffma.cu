@@ -163,7 +163,7 @@ __device__ inline void store(const HeadGroup<float>& group, const WarpRows<kColu
     if (!rows_g.contains(n)) continue;
     const int row = rows.first_row + n;
     const RowEnd end =
-        finish_row(rows.m[n], warp_sum(rows.l[n]), group.sink(row), group.p.scale_log2);
+        finish_row(rows.m[n], warp_sum(rows.l[n]), group.sink(row), group.scale_log2());
     float* o_g = rows_g.row(n);  // [Dv]
 #pragma unroll
     for (int c = 0; c < kColumns; ++c)
@@ -189,7 +189,7 @@ __global__ void __launch_bounds__(kThreads, 1) ffma_kernel(const AttentionParams
   for (int tile = tiles.first; tile < tiles.end; ++tile) {
     const int first_key = tile * kKeys;
     __syncthreads();  // nobody reads the values of the tile before any more
-    load_rows(smem.tile, group.keys(first_key, tiles.end_key));
+    load_rows(smem.tile, group.keys<float>(first_key, tiles.end_key));
     __syncthreads();
     float rescale_r[kRows];
     if (has_rows) {
@@ -197,11 +197,11 @@ __global__ void __launch_bounds__(kThreads, 1) ffma_kernel(const AttentionParams
       score(s_r, smem, p.D);
       shape_scores(LaneScores<kColumns>{s_r, first_key + lane_id(), rows}, tiles.clear(tile),
                    group);
-      softmax(smem.p + warp_row, rescale_r, s_r, rows, p.scale_log2);
+      softmax(smem.p + warp_row, rescale_r, s_r, rows, group.scale_log2());
     }
     __syncthreads();  // nobody reads the keys any more, and p is there
     if (p.v != nullptr) {
-      load_rows(smem.tile, group.values(first_key, tiles.end_key));
+      load_rows(smem.tile, group.values<float>(first_key, tiles.end_key));
       __syncthreads();
     }
     if (has_rows) accumulate(rows, rescale_r, smem, p.Dv);

@@ -18,6 +18,8 @@
 // the same in all warps and only scores are exchanged. Packed rows: tile/head_group.cuh, G = 1.
 // Shared memory: SharedPlan, 80 or 24 KiB, so that two blocks fit an SM of every architecture.
 // Math and symbols: reference/mla.cpp. Rounds p to T before p v; everything else is fp32.
+// A cache of 8 bits becomes T on its way to shared memory (tile/shared_tile.cuh); its scale is part
+// of the factors of scores and of o (HeadGroup).
 #include <memory>
 
 #include "cases/error.h"
@@ -62,11 +64,12 @@ __device__ inline SharedTile<T, kBlockKeys, kD>& stage_of(SharedPlan<T, kD>& sme
   return smem.stages[(n + 1) % 2];
 }
 
-/// Starts the copy of a tile of the cache, as one group of cp.async. Keys from end_key on are zero.
-template <class T, int kD>
+/// Starts the copy of a tile of the cache, as one group of cp.async (done at once where it is kept
+/// in 8 bits). Keys from end_key on are zero.
+template <class Stored, class T, int kD>
 __device__ inline void prefetch(SharedTile<T, kBlockKeys, kD>& stage_s, const HeadGroup<T>& group,
                                 int tile, int end_key) {
-  copy_tile<kThreads>(stage_s, group.keys(tile * kBlockKeys, end_key));
+  copy_tile<kThreads>(stage_s, group.template keys<Stored>(tile * kBlockKeys, end_key));
   simt::cp_async_commit();
 }
 
@@ -94,13 +97,14 @@ __device__ inline void sum_over_warps(float (&s_r)[kKeyTiles][4], PartialScores&
 
 /// Attends to the tiles; o is that of the warp's columns. The copies into smem.q are the caller's
 /// latest group of cp.async.
-template <int kDv, class T, int kD>
+template <int kDv, class Stored, class T, int kD>
 __device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTiles tiles,
                                                  const HeadGroup<T>& group, int block_row) {
   const int score_column = warp_id() * (kD / kWarps), value_column = warp_id() * (kDv / kWarps);
   const ScoreRows rows = ScoreRows::of(group, block_row);
 
-  if (tiles.first < tiles.end) prefetch(stage_of(smem, 0), group, tiles.first, tiles.end_key);
+  if (tiles.first < tiles.end)
+    prefetch<Stored>(stage_of(smem, 0), group, tiles.first, tiles.end_key);
   simt::cp_async_wait<0>();
   __syncthreads();
   std::uint32_t q_r[kD / kWarps / 16][4];
@@ -111,13 +115,14 @@ __device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTil
     const int n = tile - tiles.first;
     simt::cp_async_wait<0>();  // this thread's part of the tile has landed;
     __syncthreads();           // all parts have; q_s, the other stage, partial_s: used by nobody
-    if (tile + 1 < tiles.end) prefetch(stage_of(smem, n + 1), group, tile + 1, tiles.end_key);
+    if (tile + 1 < tiles.end)
+      prefetch<Stored>(stage_of(smem, n + 1), group, tile + 1, tiles.end_key);
 
     float s_r[kKeyTiles][4];
     score(s_r, q_r, stage_of(smem, n), 0, score_column);
     sum_over_warps(s_r, smem.partial);
     shape_scores(FragmentScores<kKeyTiles>{s_r, tile * kBlockKeys, rows}, tiles.clear(tile), group);
-    softmax_step(s_r, result, group.p.scale_log2);
+    softmax_step(s_r, result, group.scale_log2());
     accumulate(result.o, s_r, stage_of(smem, n), 0, value_column);
   }
   sum_rows(result);
@@ -149,7 +154,7 @@ __device__ inline void store_part(const SplitParams& p, const RowResult<kColumns
   }
 }
 
-template <class T, int kD, int kDv>
+template <class T, class Stored, int kD, int kDv>
 __global__ void __launch_bounds__(kThreads) mla_decode_kernel(const SplitParams p) {
   static_assert(kD % (16 * kWarps) == 0 && kDv % (16 * kWarps) == 0, "a warp has whole mma");
   auto& smem = *simt::dynamic_shared<SharedPlan<T, kD>>();
@@ -160,7 +165,7 @@ __global__ void __launch_bounds__(kThreads) mla_decode_kernel(const SplitParams 
   simt::cp_async_commit();
   const KeyTiles tiles = tiles_of_split(visible_tiles(group, block_row, kWarpRows, kBlockKeys),
                                         kBlockKeys, group.length, split, p.splits);
-  store_part(p, attend<kDv>(smem, tiles, group, block_row), b, split, block_row);
+  store_part(p, attend<kDv, Stored>(smem, tiles, group, block_row), b, split, block_row);
 }
 
 Index row_tiles(const Problem& p) { return (packed_rows(p) + kWarpRows - 1) / kWarpRows; }
@@ -168,7 +173,7 @@ Index row_tiles(const Problem& p) { return (packed_rows(p) + kWarpRows - 1) / kW
 template <class I>
 void launch(Index tiles, const SplitParams& p) {
   simt::launch(
-      mla_decode_kernel<typename I::T, I::kD, I::kDv>,
+      mla_decode_kernel<typename I::T, typename I::Stored, I::kD, I::kDv>,
       simt::LaunchShape{.grid = dim3(static_cast<unsigned>(tiles), p.splits, p.attention.B),
                         .block = dim3(kThreads),
                         .smem_bytes = sizeof(SharedPlan<typename I::T, I::kD>)},
@@ -182,11 +187,10 @@ bool narrow(const Problem& p) { return p.D <= 128 && p.Dv <= 64; }
 /// Calls action(Instance<...>{}) for the instance that runs a problem.
 template <class Action>
 void with_latent_instance(const Problem& p, const Action& action) {
-  const bool bf16 = p.dtype == Dtype::bf16;
-  if (narrow(p))
-    bf16 ? action(Instance<simt::bf16, 128, 64>{}) : action(Instance<simt::half, 128, 64>{});
-  else
-    bf16 ? action(Instance<simt::bf16, 576, 512>{}) : action(Instance<simt::half, 576, 512>{});
+  with_types(p, [&](auto types) {
+    if (narrow(p)) return action(Instance<decltype(types), 128, 64>{});
+    action(Instance<decltype(types), 576, 512>{});
+  });
 }
 
 std::string supports(const Problem& p) {

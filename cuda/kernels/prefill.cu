@@ -11,6 +11,8 @@
 // loop is tile/key_loop.cuh. Tiles of keys that no row sees are skipped, and only those that some
 // row sees in part are masked. Shared memory: SharedPlan, 40, 80 or 104 KiB.
 // Math and symbols: reference/gqa.cpp. Rounds p to T before p v; everything else is fp32.
+// Keys and values of 8 bits become T on their way to shared memory (tile/shared_tile.cuh); their
+// scales are part of the factors of scores and of o (HeadGroup).
 #include <string>
 
 #include "cuda/kernel.h"
@@ -39,18 +41,19 @@ __device__ inline void store(const HeadGroup<T>& group, int first_row,
     const int row = fragment_row(half);
     if (!rows_g.contains(row)) continue;
     const RowEnd end =
-        finish_row(result.m[half], result.l[half], group.sink(first_row + row), group.p.scale_log2);
+        finish_row(result.m[half], result.l[half], group.sink(first_row + row), group.scale_log2());
+    const float factor = end.factor * group.v_scale;
     T* o_g = rows_g.row(row);  // [Dv]
 #pragma unroll
     for (int j = 0; j < kDv / 8; ++j)
       if (8 * j < rows_g.width)
-        *reinterpret_cast<std::uint32_t*>(o_g + fragment_column(j)) = simt::pack<T>(
-            result.o[j][2 * half] * end.factor, result.o[j][2 * half + 1] * end.factor);
+        *reinterpret_cast<std::uint32_t*>(o_g + fragment_column(j)) =
+            simt::pack<T>(result.o[j][2 * half] * factor, result.o[j][2 * half + 1] * factor);
     if (lane_id() % 4 == 0) *group.lse(first_row + row) = end.lse;
   }
 }
 
-template <class T, int kD, int kDv>
+template <class T, class Stored, int kD, int kDv>
 __global__ void __launch_bounds__(kThreads) prefill_kernel(const AttentionParams p) {
   auto& smem = *simt::dynamic_shared<SharedPlan<T, kD, kDv>>();
   const int bg = blockIdx.y;
@@ -61,16 +64,16 @@ __global__ void __launch_bounds__(kThreads) prefill_kernel(const AttentionParams
 
   copy_tile<kThreads>(smem.q, group.queries(block_row));
   simt::cp_async_commit();
-  const RowResult<kDv> result = attend<kBlockK, kThreads>(
+  const RowResult<kDv> result = attend<kBlockK, kThreads, Stored>(
       smem.q, smem.stages, visible_tiles(group, block_row, kBlockRows, kBlockK), group,
       WarpShare::of(group, block_row, warp_row, 0));
   store(group, block_row + warp_row, result);
 }
 
-template <class T, int kD, int kDv>
+template <class T, class Stored, int kD, int kDv>
 void launch(const AttentionParams& p) {
   const int rows = p.H / p.G * p.Sq;
-  simt::launch(prefill_kernel<T, kD, kDv>,
+  simt::launch(prefill_kernel<T, Stored, kD, kDv>,
                simt::LaunchShape{.grid = dim3((rows + kBlockRows - 1) / kBlockRows, p.B * p.G),
                                  .block = dim3(kThreads),
                                  .smem_bytes = sizeof(SharedPlan<T, kD, kDv>)},
@@ -107,7 +110,7 @@ Launch prefill_launch(const Problem& problem, const RunConfig&, const AttentionP
   Launch start;
   with_instance(problem, [&](auto instance) {
     using I = decltype(instance);
-    start = [params] { launch<typename I::T, I::kD, I::kDv>(params); };
+    start = [params] { launch<typename I::T, typename I::Stored, I::kD, I::kDv>(params); };
   });
   return start;
 }

@@ -1,7 +1,8 @@
 #pragma once
 
-// The 16-bit types of kernels. Both builds give the same bits: IEEE 754 round to nearest even, and
-// 0x7fff for every NaN, as PTX's cvt does (PTX ISA, "cvt").
+// The 16-bit types of kernels, and the 8-bit ones of caches, which are only read. Both builds give
+// the same bits: IEEE 754 round to nearest even, and 0x7fff for every NaN, as PTX's cvt does (PTX
+// ISA, "cvt").
 
 #include <cstdint>
 
@@ -18,6 +19,15 @@ struct alignas(2) bf16 {
 };
 struct alignas(2) half {
   std::uint16_t bits;
+};
+
+/// OCP 8-bit floating point: bias 7, no infinity, NaN is S.1111.111; and the upper half of a
+/// `half`.
+struct e4m3 {
+  std::uint8_t bits;
+};
+struct e5m2 {
+  std::uint8_t bits;
 };
 
 constexpr float kInfinity = __builtin_huge_valf();
@@ -43,6 +53,21 @@ __device__ __forceinline__ float to_float(half x) {
   const float value = std::bit_cast<float>(magnitude) * 0x1p112f;
   return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
 #endif
+}
+
+/// No instruction below sm_89 does it: the bits are those of an fp32 number 2^120 times smaller,
+/// and the multiplication also normalizes subnormals.
+__device__ __forceinline__ float to_float(e4m3 x) {
+  const std::uint32_t magnitude = x.bits & 0x7fu;
+  const std::uint32_t moved = (x.bits & 0x80u) << 24 | magnitude << 20;
+#if defined(__CUDACC__)
+  return magnitude == 0x7fu ? __uint_as_float(0x7fffffffu) : __uint_as_float(moved) * 0x1p120f;
+#else
+  return std::bit_cast<float>(magnitude == 0x7fu ? 0x7fffffffu : moved) * 0x1p120f;
+#endif
+}
+__device__ __forceinline__ float to_float(e5m2 x) {
+  return to_float(half{static_cast<std::uint16_t>(x.bits << 8)});
 }
 
 /// Rounds to nearest even; beyond the largest number to infinity, below the smallest through

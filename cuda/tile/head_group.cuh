@@ -56,6 +56,8 @@ template <class T>
 struct HeadGroup {
   const AttentionParams& p;
   int b, g;
+  float k_scale = p.k_scale == nullptr ? 1.0f : p.k_scale[g];
+  float v_scale = p.v_scale == nullptr ? 1.0f : p.v_scale[g];
   int length = p.lens == nullptr ? p.Sk : p.lens[b];  ///< keys of the batch entry
 
   __device__ int heads() const { return p.H / p.G; }
@@ -77,6 +79,16 @@ struct HeadGroup {
     return {max(0, min(end, place - p.left)), end};
   }
 
+  /// attention_params.h's factors, the first that a score meets times k_scale.
+  __device__ float cap_scale() const { return p.cap_scale * k_scale; }
+  __device__ float bias_scale() const {
+    return p.cap_scale != 0.0f ? p.bias_scale : p.bias_scale * k_scale;
+  }
+  __device__ float scale_log2() const {
+    const bool met = p.cap_scale != 0.0f || p.alibi_slopes != nullptr || p.attn_bias != nullptr;
+    return met ? p.scale_log2 : p.scale_log2 * k_scale;
+  }
+
   /// The row's sink, nats; -inf: none.
   __device__ float sink(int packed_row) const {
     return p.sinks == nullptr ? p.sink : p.sinks[head(packed_row)];
@@ -91,11 +103,13 @@ struct HeadGroup {
   }
 
   /// Those from `end` on do not exist.
-  __device__ KeyRows<T> keys(int first, int end) const {
-    return cached(p.k, p.k_stride, first, end, p.D);
+  template <class Stored>
+  __device__ KeyRows<Stored> keys(int first, int end) const {
+    return cached<Stored>(p.k, p.k_stride, first, end, p.D);
   }
-  __device__ KeyRows<T> values(int first, int end) const {
-    return cached(p.v, p.v_stride, first, end, p.Dv);
+  template <class Stored>
+  __device__ KeyRows<Stored> values(int first, int end) const {
+    return cached<Stored>(p.v, p.v_stride, first, end, p.Dv);
   }
   __device__ PackedRows<const T> queries(int first) const {
     return {static_cast<const T*>(p.q) + b * p.q_stride.b + g * heads() * p.q_stride.h,
@@ -121,9 +135,10 @@ struct HeadGroup {
   __device__ std::int64_t pair_row(const PairStrides& stride, int packed_row) const {
     return b * stride.b + head(packed_row) * stride.h + query(packed_row) * std::int64_t{p.Sk};
   }
-  __device__ KeyRows<T> cached(const void* cache, const Strides& stride, int first, int end,
-                               int width) const {
-    const T* head_g = static_cast<const T*>(cache) + g * stride.h;
+  template <class Stored>
+  __device__ KeyRows<Stored> cached(const void* cache, const Strides& stride, int first, int end,
+                                    int width) const {
+    const Stored* head_g = static_cast<const Stored*>(cache) + g * stride.h;
     if (p.block_table == nullptr)
       return {head_g + b * stride.b, stride, nullptr, 1, first, end, width};
     const int* pages_g = p.block_table + b * std::int64_t{p.pages_per_row};

@@ -24,12 +24,13 @@ struct KeyStages {
   SharedTile<T, kBlockK, kDv> v[2];
 };
 
-/// Starts the copies of one tile, as one group of cp.async. Keys from end_key on are zero.
-template <int kThreads, class T, int kD, int kDv>
+/// Starts the copies of one tile, as one group of cp.async but where 8-bit keys and values are
+/// converted on the way. Keys from end_key on are zero.
+template <int kThreads, class Stored, class T, int kD, int kDv>
 __device__ inline void prefetch(KeyStages<T, kD, kDv>& stages_s, int tile, int end_key,
                                 const HeadGroup<T>& group) {
-  copy_tile<kThreads>(stages_s.k[tile % 2], group.keys(tile * kBlockK, end_key));
-  copy_tile<kThreads>(stages_s.v[tile % 2], group.values(tile * kBlockK, end_key));
+  copy_tile<kThreads>(stages_s.k[tile % 2], group.template keys<Stored>(tile * kBlockK, end_key));
+  copy_tile<kThreads>(stages_s.v[tile % 2], group.template values<Stored>(tile * kBlockK, end_key));
   simt::cp_async_commit();
 }
 
@@ -49,11 +50,12 @@ struct WarpShare {
 
 /// Attends to the tiles. The copies into q_s are the caller's latest group of cp.async. On return
 /// nothing is in flight, but other warps may still read the stages.
-template <int kKeys, int kThreads, class T, int kRows, int kD, int kDv>
+template <int kKeys, int kThreads, class Stored, class T, int kRows, int kD, int kDv>
 __device__ inline RowResult<kDv> attend(SharedTile<T, kRows, kD>& q_s,
                                         KeyStages<T, kD, kDv>& stages_s, KeyTiles tiles,
                                         const HeadGroup<T>& group, const WarpShare& share) {
-  if (tiles.first < tiles.end) prefetch<kThreads>(stages_s, tiles.first, tiles.end_key, group);
+  if (tiles.first < tiles.end)
+    prefetch<kThreads, Stored>(stages_s, tiles.first, tiles.end_key, group);
   simt::cp_async_wait<0>();
   __syncthreads();
   std::uint32_t q_r[kD / 16][4];
@@ -63,13 +65,13 @@ __device__ inline RowResult<kDv> attend(SharedTile<T, kRows, kD>& q_s,
   for (int tile = tiles.first; tile < tiles.end; ++tile) {
     simt::cp_async_wait<0>();  // this thread's part of the tile has landed;
     __syncthreads();           // all parts have, and no warp uses the other stage any more
-    if (tile + 1 < tiles.end) prefetch<kThreads>(stages_s, tile + 1, tiles.end_key, group);
+    if (tile + 1 < tiles.end) prefetch<kThreads, Stored>(stages_s, tile + 1, tiles.end_key, group);
 
     float s_r[kKeys / 8][4];
     score(s_r, q_r, stages_s.k[tile % 2], share.first_key);
     shape_scores(FragmentScores<kKeys / 8>{s_r, tile * kBlockK + share.first_key, share.rows},
                  tiles.clear(tile), group);
-    softmax_step(s_r, result, group.p.scale_log2);
+    softmax_step(s_r, result, group.scale_log2());
     accumulate(result.o, s_r, stages_s.v[tile % 2], share.first_key);
   }
   sum_rows(result);

@@ -59,12 +59,13 @@ __device__ inline void cap_scores(const Scores& scores, float cap_scale) {
 /// Takes slope times the distance between query and key off (ALiBi, arXiv:2108.12409, section 3).
 template <class Scores, class T>
 __device__ inline void add_alibi(const Scores& scores, const HeadGroup<T>& group) {
+  const float bias_scale = group.bias_scale();
 #pragma unroll
   for (int n = 0; n < Scores::kRows; ++n) {
     const int row = scores.packed_row(n), position = group.position(row);
     const float slope_log2 = group.p.alibi_slopes[group.head(row)] * kLog2e;
     scores.change(n, [&](float s, int key) {
-      return fmaf(group.p.bias_scale, s, -slope_log2 * static_cast<float>(abs(position - key)));
+      return fmaf(bias_scale, s, -slope_log2 * static_cast<float>(abs(position - key)));
     });
   }
 }
@@ -72,12 +73,13 @@ __device__ inline void add_alibi(const Scores& scores, const HeadGroup<T>& group
 /// Adds the rows' values of attn_bias, of keys that they see.
 template <class Scores, class T>
 __device__ inline void add_bias(const Scores& scores, const HeadGroup<T>& group) {
+  const float bias_scale = group.bias_scale();
 #pragma unroll
   for (int n = 0; n < Scores::kRows; ++n) {
     const T* bias_g = group.bias(scores.packed_row(n));
     scores.change(n, [&](float s, int key) {
       const float bias = scores.visible(n).contain(key) ? simt::to_float(bias_g[key]) : 0.0f;
-      return fmaf(kLog2e, bias, group.p.bias_scale * s);
+      return fmaf(kLog2e, bias, bias_scale * s);
     });
   }
 }
@@ -100,7 +102,7 @@ __device__ inline void mask_scores(const Scores& scores, const HeadGroup<T>& gro
 /// All of it; clear: every row sees each of the keys.
 template <class Scores, class T>
 __device__ inline void shape_scores(const Scores& scores, bool clear, const HeadGroup<T>& group) {
-  if (group.p.cap_scale != 0.0f) cap_scores(scores, group.p.cap_scale);
+  if (group.p.cap_scale != 0.0f) cap_scores(scores, group.cap_scale());
   if (group.p.alibi_slopes != nullptr) add_alibi(scores, group);
   if (group.p.attn_bias != nullptr) add_bias(scores, group);
   if (!clear) mask_scores(scores, group);

@@ -53,14 +53,14 @@ __global__ void __launch_bounds__(32 * kCombineWarps) combine_kernel(const Split
 
   const std::int64_t index = part_index(p, bg, 0, row);
   const std::int64_t stride = part_index(p, bg, 1, row) - index;
-  const RowParts parts{p.part_m + index, p.part_l + index, p.part_o + index * a.Dv,
-                       stride,           stride * a.Dv,    p.splits,
-                       a.scale_log2};
+  const RowParts parts{p.part_m + index, p.part_l + index, p.part_o + index * a.Dv, stride,
+                       stride * a.Dv,    p.splits,         group.scale_log2()};
   const RowTotal total = merge_totals(parts);
-  const RowEnd end = finish_row(total.m, total.l, group.sink(row), a.scale_log2);
+  const RowEnd end = finish_row(total.m, total.l, group.sink(row), group.scale_log2());
+  const float factor = end.factor * group.v_scale;
   T* o_g = group.outputs(0).row(row);  // [Dv]
   for (int d = lane_id(); d < a.Dv; d += 32)
-    o_g[d] = simt::from_float<T>(merge_column(parts, total.m, d) * end.factor);
+    o_g[d] = simt::from_float<T>(merge_column(parts, total.m, d) * factor);
   if (lane_id() == 0) *group.lse(row) = end.lse;
 }
 

@@ -29,14 +29,22 @@ double decode16(Dtype dtype, unsigned bits) {
   return decode(dtype, &stored);
 }
 
+double decode8(Dtype dtype, unsigned bits) {
+  const auto stored = static_cast<std::uint8_t>(bits);
+  return decode(dtype, &stored);
+}
+
+bool same(double got, double want) {
+  return std::isnan(want) ? std::isnan(got)
+                          : got == want && std::signbit(got) == std::signbit(want);
+}
+
 int mismatches(Dtype dtype, int exponent_bits, int fraction_bits) {
   int count = 0;
   for (unsigned bits = 0; bits < 1 << 16; ++bits) {
     const double got = decode16(dtype, bits),
                  want = value_of_fields(bits, exponent_bits, fraction_bits);
-    const bool equal =
-        std::isnan(want) ? std::isnan(got) : got == want && std::signbit(got) == std::signbit(want);
-    count += !equal;
+    count += !same(got, want);
   }
   return count;
 }
@@ -46,6 +54,37 @@ int mismatches(Dtype dtype, int exponent_bits, int fraction_bits) {
 TEST_CASE("all 65536 patterns of fp16 and of bf16 have the value of their fields") {
   CHECK(mismatches(Dtype::fp16, 5, 10) == 0);
   CHECK(mismatches(Dtype::bf16, 8, 7) == 0);
+}
+
+TEST_CASE("all 256 patterns of e5m2 have the value of their fields") {
+  for (unsigned bits = 0; bits < 256; ++bits) {
+    CAPTURE(bits);
+    CHECK(same(decode8(Dtype::e5m2, bits), value_of_fields(bits, 5, 2)));
+  }
+}
+
+TEST_CASE("all 256 patterns of e4m3 have the value of their fields, NaN but one a sign") {
+  for (unsigned bits = 0; bits < 256; ++bits) {
+    // Five exponent bits would count on where four end; bias 7 is 8 below that of five bits.
+    const double field = value_of_fields((bits & 0x80u) << 1 | (bits & 0x7fu), 5, 3) * 0x1p8;
+    CAPTURE(bits);
+    CHECK(same(decode8(Dtype::e4m3, bits), (bits & 0x7fu) == 0x7fu ? std::nan("") : field));
+  }
+}
+
+TEST_CASE("landmarks of the 8-bit formats") {
+  CHECK(decode8(Dtype::e4m3, 0x38) == 1.0);
+  CHECK(decode8(Dtype::e4m3, 0x7E) == 448.0);
+  CHECK(decode8(Dtype::e4m3, 0x78) == 256.0);
+  CHECK(decode8(Dtype::e4m3, 0x08) == 0x1p-6);
+  CHECK(decode8(Dtype::e4m3, 0x81) == -0x1p-9);
+  CHECK(std::isnan(decode8(Dtype::e4m3, 0xFF)));
+  CHECK(decode8(Dtype::e5m2, 0x3C) == 1.0);
+  CHECK(decode8(Dtype::e5m2, 0x7B) == 57344.0);
+  CHECK(decode8(Dtype::e5m2, 0xFC) == -HUGE_VAL);
+  CHECK(decode8(Dtype::e5m2, 0x04) == 0x1p-14);
+  CHECK(decode8(Dtype::e5m2, 0x01) == 0x1p-16);
+  CHECK(std::isnan(decode8(Dtype::e5m2, 0x7D)));
 }
 
 TEST_CASE("landmarks of the 16-bit formats") {
@@ -62,12 +101,20 @@ TEST_CASE("landmarks of the 16-bit formats") {
 TEST_CASE("unit roundoff and smallest subnormal follow from the format") {
   CHECK(unit_roundoff(Dtype::fp16) == 0x1p-11);
   CHECK(unit_roundoff(Dtype::bf16) == 0x1p-8);
+  CHECK(unit_roundoff(Dtype::e4m3) == 0x1p-4);
+  CHECK(unit_roundoff(Dtype::e5m2) == 0x1p-3);
   CHECK(unit_roundoff(Dtype::fp32) == 0x1p-24);
   CHECK(unit_roundoff(Dtype::fp64) == 0x1p-53);
   CHECK(min_subnormal(Dtype::fp16) == decode16(Dtype::fp16, 1));
   CHECK(min_subnormal(Dtype::bf16) == decode16(Dtype::bf16, 1));
+  CHECK(min_subnormal(Dtype::e4m3) == decode8(Dtype::e4m3, 1));
+  CHECK(min_subnormal(Dtype::e5m2) == decode8(Dtype::e5m2, 1));
   CHECK(min_subnormal(Dtype::fp32) == 0x1p-149);
   CHECK(min_subnormal(Dtype::fp64) == 0x1p-1074);
+  CHECK(max_finite(Dtype::e4m3) == decode8(Dtype::e4m3, 0x7E));
+  CHECK(max_finite(Dtype::e5m2) == decode8(Dtype::e5m2, 0x7B));
+  CHECK(max_finite(Dtype::fp16) == decode16(Dtype::fp16, 0x7BFF));
+  CHECK(max_finite(Dtype::bf16) == decode16(Dtype::bf16, 0x7F7F));
   CHECK_THROWS_WITH(format_of(Dtype::int32), Catch::Contains("floating-point type, got int32"));
 }
 
@@ -92,11 +139,14 @@ TEST_CASE("strided elements decode in order, at any alignment") {
 }
 
 TEST_CASE("names of types read back, ours and those of PyTorch") {
-  for (Dtype dtype : {Dtype::fp64, Dtype::fp32, Dtype::fp16, Dtype::bf16, Dtype::int32}) {
+  for (Dtype dtype : {Dtype::fp64, Dtype::fp32, Dtype::fp16, Dtype::bf16, Dtype::e4m3, Dtype::e5m2,
+                      Dtype::int32, Dtype::boolean}) {
     CHECK(parse_dtype(name(dtype)) == dtype);
     CHECK(parse_torch_dtype(torch_name(dtype)) == dtype);
   }
   CHECK(torch_name(Dtype::bf16) == "bfloat16");
+  CHECK(torch_name(Dtype::e4m3) == "float8_e4m3fn");
+  CHECK(torch_name(Dtype::e5m2) == "float8_e5m2");
   CHECK_THROWS_WITH(parse_dtype("half"), Catch::Contains("got half"));
   CHECK_THROWS_WITH(parse_torch_dtype("half"), Catch::Contains("got half"));
 }

@@ -70,7 +70,7 @@ TEST_CASE("a layout orders the axes of q, k, v and o, or puts them in one tensor
 TEST_CASE("a layout that cannot be is refused") {
   const std::string shape = "gqa B=2 Sq=3 Sk=9 H=4 G=2 D=8 dtype=bf16";
   CHECK(refusal(shape + " layout=bdsh").starts_with("layout: must be one of"));
-  CHECK(refusal(shape + " layout=qkv").find("Sq = Sk, D = Dv, no lens; got Sq=3 Sk=9") !=
+  CHECK(refusal(shape + " layout=qkv").find("Sq = Sk, D = Dv, no lens, no kv; got Sq=3 Sk=9") !=
         std::string::npos);
   CHECK(refusal(shape + " layout=sbhd page=8").ends_with("got a layer, a latent cache or pages"));
 }

@@ -1,6 +1,7 @@
 #include "cases/scores.h"
 
 #include "cases/error.h"
+#include "cases/inputs.h"
 #include "cases/problem.h"
 #include "tests/catch.h"
 
@@ -35,6 +36,28 @@ TEST_CASE("values of each pair have the axes that their key names") {
   CHECK(p.pair_shape(PerPair::batch) == std::vector<Index>{2, 1, 3, 9});
   CHECK(p.pair_shape(PerPair::head) == std::vector<Index>{1, 4, 3, 9});
   CHECK(p.pair_shape(PerPair::full) == std::vector<Index>{2, 4, 3, 9});
+}
+
+TEST_CASE("kv says what caches are kept in, and how they are scaled") {
+  const std::string text = "gqa B=2 Sq=3 Sk=9 H=4 G=2 D=8 dtype=bf16 kv=e4m3 page=4";
+  const Problem p = parse_problem(text);
+  CHECK(print(p) == text);
+  CHECK(print(parse_problem(text.substr(0, text.find(" kv")) + " kv=dtype page=4")) ==
+        "gqa B=2 Sq=3 Sk=9 H=4 G=2 D=8 dtype=bf16 page=4");
+  std::string names;
+  for (const TensorSpec& x : inputs_of(p)) names += concat(x.name, ':', name(x.dtype), ' ');
+  CHECK(names == "q:bf16 k_cache:e4m3 v_cache:e4m3 block_table:int32 k_scale:fp32 v_scale:fp32 ");
+  names.clear();
+  for (const TensorSpec& x : inputs_of(parse_problem(
+           "mla B=2 Sq=1 Sk=5 H=4 D=40 dtype=fp16 kv=e5m2 form=absorbed Dn=20 Dr=16")))
+    names += concat(x.name, ':', name(x.dtype), ' ');
+  CHECK(names == "q:fp16 latent_cache:e5m2 k_scale:fp32 ");
+  CHECK(refusal(" kv=fp16").find("kv must be e4m3 or e5m2") != std::string::npos);
+  CHECK(refusal(" kv=e4m3 level=layer E=16").find("level=layer") != std::string::npos);
+  CHECK_THROWS_WITH(parse_problem("mha B=1 Sq=3 Sk=9 H=4 D=8 dtype=fp32 kv=e4m3"),
+                    Catch::Contains("with dtype=fp32"));
+  CHECK_THROWS_WITH(parse_problem("mha B=1 Sq=3 Sk=9 H=4 D=8 dtype=e5m2"),
+                    Catch::Contains("at least 16 bits, got e5m2; kv keeps"));
 }
 
 TEST_CASE("what contradicts itself is refused with its numbers") {

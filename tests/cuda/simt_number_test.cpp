@@ -84,6 +84,40 @@ TEST_CASE("to_float is exact for all 65536 patterns", "[simt]") {
   CHECK(nans == (dtype == Dtype::bf16 ? 2 * 127u : 2 * 1023u));
 }
 
+TEST_CASE("to_float is exact for all 256 patterns of 8 bits", "[simt]") {
+  const Dtype dtype = GENERATE(Dtype::e4m3, Dtype::e5m2);
+  Halves patterns;
+  for (unsigned p = 0; p < 256; ++p) patterns.push_back(static_cast<std::uint16_t>(p));
+  const Floats got = to_float(dtype, patterns);
+  unsigned nans = 0;
+  for (unsigned p = 0; p < 256; ++p) {
+    const double expected = value_of(dtype, p);
+    CAPTURE(name(dtype), p, expected, got[p]);
+    nans += std::isnan(expected);
+    CHECK(std::isnan(expected) == std::isnan(got[p]));
+    if (std::isnan(expected)) continue;
+    CHECK(got[p] == expected);
+    CHECK(std::signbit(got[p]) == std::signbit(expected));
+  }
+  CHECK(nans == (dtype == Dtype::e4m3 ? 2u : 6u));
+}
+
+TEST_CASE("8-bit numbers pass through both 16-bit types as they are", "[simt]") {
+  const Dtype narrow = GENERATE(Dtype::e4m3, Dtype::e5m2),
+              wide = GENERATE(Dtype::bf16, Dtype::fp16);
+  Halves patterns;
+  for (unsigned p = 0; p < 256; ++p)
+    if (std::isfinite(value_of(narrow, p))) patterns.push_back(static_cast<std::uint16_t>(p));
+  const Floats values = to_float(narrow, patterns);
+  const Words pairs = pack(wide, values, values);
+  unsigned wrong = 0;
+  for (std::size_t n = 0; n < patterns.size(); ++n)
+    for (const unsigned bits : {pairs[n] & 0xffffu, pairs[n] >> 16})
+      wrong += value_of(wide, bits) != value_of(narrow, patterns[n]);
+  CHECK(patterns.size() == (narrow == Dtype::e4m3 ? 254u : 248u));
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("from_float rounds to nearest, ties to even, through subnormals to infinity", "[simt]") {
   const Dtype dtype = GENERATE(Dtype::bf16, Dtype::fp16);
   const Roundings r = all_roundings(dtype);

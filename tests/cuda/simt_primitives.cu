@@ -81,7 +81,7 @@ __global__ void ballot_kernel(Word mask, Word predicates, Word* votes_g) {
 template <class T>
 __global__ void to_float_kernel(const std::uint16_t* x_g, float* result_g, unsigned count) {
   const unsigned n = blockIdx.x * blockDim.x + threadIdx.x;
-  if (n < count) result_g[n] = simt::to_float(T{x_g[n]});
+  if (n < count) result_g[n] = simt::to_float(T{static_cast<decltype(T::bits)>(x_g[n])});
 }
 
 template <class T>
@@ -217,8 +217,11 @@ Words ballot(Word mask, Word predicates) {
 }
 
 Floats to_float(Dtype dtype, const Halves& x) {
-  return map(dtype == Dtype::bf16 ? to_float_kernel<simt::bf16> : to_float_kernel<simt::half>,
-             Floats(x.size()), Input(x));
+  const auto kernel = dtype == Dtype::bf16   ? to_float_kernel<simt::bf16>
+                      : dtype == Dtype::fp16 ? to_float_kernel<simt::half>
+                      : dtype == Dtype::e4m3 ? to_float_kernel<simt::e4m3>
+                                             : to_float_kernel<simt::e5m2>;
+  return map(kernel, Floats(x.size()), Input(x));
 }
 
 Halves from_float(Dtype dtype, const Floats& x) {

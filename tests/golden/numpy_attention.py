@@ -17,7 +17,9 @@ class Problem:
             setattr(self, key, int(self.keys.get(key, 0)))
         self.Dv = int(self.keys.get("Dv", self.D))
         self.Dn = int(self.keys.get("Dn", self.D - self.Dr))
+        self.layout = self.keys.get("layout", "bshd")
         self.mask = self.keys.get("mask", "none")
+        self.sink = self.keys.get("sink", "none")
         self.is_layer = self.keys.get("level") == "layer"
         self.absorbed = self.keys.get("form") == "absorbed"
         self.softcap = float(self.keys.get("softcap", 0))
@@ -25,10 +27,16 @@ class Problem:
     def length(self, b):
         return int(self.keys["lens"].split(",")[b]) if "lens" in self.keys else self.Sk
 
-    def visible(self, b, i):
-        n = self.length(b)
-        seen = {"none": n, "causal": i + 1 + n - self.Sq, "causal_top_left": i + 1}[self.mask]
-        return min(max(seen, 0), n)
+    def position(self, b, i):
+        return i if self.mask == "causal_top_left" else i + self.length(b) - self.Sq
+
+    def lets_see(self, b, i):
+        """Whether mask and window let query i see each of its batch entry's keys, [S]."""
+        ahead = np.arange(self.length(b)) - self.position(b, i)
+        left, right = (int(n) for n in self.keys.get("window", "-1,-1").split(","))
+        seen = ahead <= (0 if self.mask != "none" else np.inf)
+        seen &= (ahead >= -left) | (left == -1)
+        return seen & ((ahead <= right) | (right == -1))
 
     def rope(self):
         """(kind, its members as text)"""
@@ -59,7 +67,8 @@ def gathered(p, cache, table):
 def read(case):
     """The inputs in float64, integers as they are."""
     tensors = {name: dataset[()] for name, dataset in case["inputs"].items()}
-    return {name: x if x.dtype == np.int32 else x.astype(np.float64) for name, x in tensors.items()}
+    return {name: x if x.dtype in (np.int32, bool) else x.astype(np.float64)
+            for name, x in tensors.items()}
 
 
 def core_inputs(p, inputs):
@@ -68,15 +77,42 @@ def core_inputs(p, inputs):
     if p.absorbed:
         k = gathered(p, inputs["latent_cache"], table)[:, :, None]
         return inputs["q"], k, k[..., :p.Dv]
+    if p.layout == "qkv":
+        return np.split(inputs["qkv"], [p.H, p.H + p.G], 2)
+    if p.layout != "bshd":
+        to_bshd = [p.layout.index(axis) for axis in "bshd"]
+        return [inputs[name].transpose(to_bshd) for name in "qkv"]
     paged = "_cache" if p.page else ""
     return (inputs["q"], *(gathered(p, inputs[name + paged], table) for name in "kv"))
 
 
-def row_of(q, k, v, scale, softcap):
-    """Outputs and conditioning of one row with keys k [n, D], v [n, Dv], n > 0."""
+def of_pair(x, b, h):
+    """[Sq, Sk] of a tensor [1 or B, 1 or H, Sq, Sk]"""
+    return x[b if len(x) > 1 else 0, h if x.shape[1] > 1 else 0]
+
+
+def keys_and_bias(p, inputs, b, h, i):
+    """The keys that a row sees, and what is added to their scores."""
+    seen, bias = p.lets_see(b, i), np.zeros(p.length(b))
+    if "attn_mask" in inputs:
+        seen &= ~of_pair(inputs["attn_mask"], b, h)[i, :len(seen)]
+    if "attn_bias" in inputs:
+        bias = of_pair(inputs["attn_bias"], b, h)[i, :len(seen)]
+        seen &= bias > -np.inf
+    if "alibi_slopes" in inputs:
+        bias = -inputs["alibi_slopes"][h] * abs(p.position(b, i) - np.arange(len(seen)))
+    return seen, bias[seen]
+
+
+def row_of(q, k, v, scale, softcap, bias, sink):
+    """Outputs and conditioning of one row with keys k [n, D], v [n, Dv]; with a sink it has one key
+    more, whose score is known."""
     s = scale * (k @ q)
     if softcap:
         s = softcap * np.tanh(s / softcap)
+    s = s + bias
+    if sink is not None:
+        s, k, v = np.append(s, sink), np.pad(k, [(0, 1), (0, 0)]), np.pad(v, [(0, 1), (0, 0)])
     m = s.max()
     p = np.exp(s - m)
     total = p.sum()
@@ -103,19 +139,25 @@ def row_of(q, k, v, scale, softcap):
     }
 
 
-def attention(p, q, k, v):
+def sink_of(p, inputs, h):
+    return {"none": None, "one": 0.0, "learned": inputs.get("sinks", [None] * p.H)[h]}[p.sink]
+
+
+def attention(p, q, k, v, inputs):
     """Outputs and conditioning of q [B,Sq,H,D], k [B,Sk,G,D], v [B,Sk,G,Dv], by path."""
     B, Sq, H, G, Dv = *q.shape[:3], k.shape[2], v.shape[3]
     result = {path: np.zeros((B, Sq, H, Dv) if np.ndim(value) else (B, H, Sq))
               for path, value in row_of(q[0, 0, 0], np.zeros((1, q.shape[3])), np.zeros((1, Dv)),
-                                        1, 0).items()}
+                                        1, 0, 0, None).items()}
     for path in ("outputs/lse", "conditioning/row_max"):
         result[path][...] = -np.inf
     for b, h, i in np.ndindex(B, H, Sq):
-        n, g = p.visible(b, i), h // (H // G)
-        if n == 0:
+        seen, bias = keys_and_bias(p, inputs, b, h, i)
+        sink, g = sink_of(p, inputs, h), h // (H // G)
+        if not seen.any() and sink is None:
             continue
-        row = row_of(q[b, i, h], k[b, :n, g], v[b, :n, g], p.scale(), p.softcap)
+        of_keys = (x[b, :len(seen), g][seen] for x in (k, v))
+        row = row_of(q[b, i, h], *of_keys, p.scale(), p.softcap, bias, sink)
         for path, value in row.items():
             result[path][(b, i, h) if np.ndim(value) else (b, h, i)] = value
     return result

@@ -109,7 +109,7 @@ def heads_layer(p, inputs):
     caches, behind = Caches(p, inputs), R * (1 + p.gate)
     k = caches.append("k_cache", turned(p, head_norm(p, heads(behind, 1), inputs, "k")))
     v = caches.append("v_cache", heads(behind + 1, 1))
-    result = attention(p, q_rot, k, v) | caches.after | {"outputs/q_rot": q_rot}
+    result = attention(p, q_rot, k, v, inputs) | caches.after | {"outputs/q_rot": q_rot}
     o = result["outputs/o"]
     if p.gate:
         o = o / (1 + np.exp(-heads(R, R)))
@@ -135,12 +135,12 @@ def latent_layer(p, inputs):
     w_ukv = inputs["w_ukv"].reshape(p.H, p.Dn + p.Dv, p.L)
     kv = np.einsum("bjl,hdl->bjhd", c, w_ukv)
     k = np.concatenate([kv[..., :p.Dn], np.repeat(k_pe[:, :, None], p.H, 2)], -1)
-    result = attention(p, q_rot, k, kv[..., p.Dn:])
+    result = attention(p, q_rot, k, kv[..., p.Dn:], inputs)
     o = result["outputs/o"]
     if p.absorbed:
         q_latent = np.einsum("bihd,hdl->bihl", q_rot[..., :p.Dn], w_ukv[:, :p.Dn])
         q_latent = np.concatenate([q_latent, q_rot[..., p.Dn:]], -1)
-        result = attention(p, q_latent, latents[:, :, None], c[:, :, None])
+        result = attention(p, q_latent, latents[:, :, None], c[:, :, None], inputs)
         result |= {"outputs/u": result["outputs/o"], "outputs/o": o}
     return result | caches.after | {"outputs/q_rot": q_rot}, o
 

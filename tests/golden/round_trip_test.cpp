@@ -42,6 +42,25 @@ TEST_CASE("every 16-bit pattern survives as bf16 and as fp16, NaN payloads inclu
   for (std::size_t n = 0; n < bits.size(); ++n) REQUIRE(bits[n] == n);
 }
 
+TEST_CASE("every 8-bit pattern survives as e4m3 and as e5m2, with the scales beside it") {
+  const auto kv = GENERATE(Dtype::e4m3, Dtype::e5m2);
+  const Folder folder;
+  StoredCase c;
+  c.problem = parse_problem(concat("mha B=1 Sq=1 Sk=16 H=1 D=16 dtype=bf16 kv=", name(kv)));
+  c.groups["inputs"].add(counting("k", kv, "BSHD", {1, 16, 1, 16}));
+  c.groups["inputs"].add(counting("k_scale", Dtype::fp32, "G", {1}, 0x3f800001));
+  write(folder / "a.h5", {c});
+  const StoredCase back = GoldenFile(folder / "a.h5").read(case_id(c.problem));
+  CHECK(same(back, c));
+  const auto bytes = back.groups.at("inputs").at("k").bytes();
+  for (std::size_t n = 0; n < 256; ++n) CHECK(std::to_integer<unsigned>(bytes[n]) == n);
+
+  c.groups["inputs"] = {};
+  c.groups["inputs"].add(counting("k", Dtype::bf16, "BSHD", {1, 16, 1, 16}));
+  CHECK(refuses([&] { write(folder / "b.h5", {c}); },
+                concat("must hold inputs/k as ", torch_name(kv), ", got bfloat16")));
+}
+
 TEST_CASE("fp64 keeps infinities, NaN payloads, subnormals and negative zero") {
   const std::vector<double> values = {-std::numeric_limits<double>::infinity(),
                                       std::numeric_limits<double>::denorm_min(), -0.0,

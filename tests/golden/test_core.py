@@ -23,6 +23,7 @@ except ImportError as error:
 
 from numpy_attention import Problem, attention, core_inputs, read
 from numpy_layer import layer
+from schema_tables import layouts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORE = ROOT / "golden" / "core.h5"
@@ -66,45 +67,8 @@ def expected(case):
     p = Problem(case.attrs["problem"].decode())
     if p.is_layer:
         return layer(p, case)
-    return attention(p, *core_inputs(p, read(case)))
-
-
-def layouts(p):
-    """Groups with the layout of each tensor, by the tables of schema.md."""
-    rows = "lse row_max row_sum mean_a mean_gap max_a max_gap max_raises visible".split()
-    elements = "o abs_mag abs_mag_a abs_mag_gap second_moment visible_abs_v".split()
-    result = {f"conditioning/{name}": "BHS" for name in rows[1:]}
-    result |= {f"conditioning/{name}": "BSHD" for name in elements[1:]}
-    result |= {"outputs/o": "BSHD", "outputs/lse": "BHS"}
-    head = "PS" if p.page else "BS"
-    latent = p.variant == "mla" and (p.is_layer or p.absorbed)
-    if latent:
-        caches = {"latent_cache": head + "C"}
-    elif p.page or p.is_layer:
-        caches = {"k_cache": head + "HD", "v_cache": head + "HD"}
-    else:
-        caches = {"k": "BSHD", "v": "BSHD"}
-    inputs = caches | ({"block_table": "BN"} if p.page else {})
-    inputs |= {"seqlens_k": "B"} if "lens" in p.keys else {}
-    if p.is_layer:
-        inputs |= {name: "N" if name.startswith("b_") or name.endswith("norm") else "NK"
-                   for name in weights(p)} | {"x": "BSE"}
-        result |= {f"outputs/{name}": layout for name, layout in caches.items()}
-        result |= {"outputs/q_rot": "BSHD", "outputs/y": "BSE"}
-        result |= {"outputs/u": "BSHD"} if p.absorbed else {}
-    else:
-        inputs["q"] = "BSHD"
-    return result | {f"inputs/{name}": layout for name, layout in inputs.items()}
-
-
-def weights(p):
-    if p.variant == "mla":
-        query = ["w_dq", "w_q_norm", "w_uq"] if p.Lq else ["w_q"]
-        return query + ["w_dkv", "w_kv_norm", "w_ukv", "w_o"]
-    norm, bias = p.keys.get("norm", "none"), p.keys.get("bias", "none")
-    names = ["w_qkv", "w_o"] + ([] if norm in ("none", "l2") else ["w_q_norm", "w_k_norm"])
-    names += ["b_q_norm", "b_k_norm"] if norm == "layer" else []
-    return names + {"none": [], "qkv": ["b_qkv"], "all": ["b_qkv", "b_o"]}[bias]
+    inputs = read(case)
+    return attention(p, *core_inputs(p, inputs), inputs)
 
 
 class CoreTest(unittest.TestCase):
@@ -153,7 +117,7 @@ class CoreTest(unittest.TestCase):
         fields = {"bfloat16": ((15, 7, 8, 0, 7), 127), "float16": ((15, 10, 5, 0, 10), 15)}
         for case in self.cases.values():
             for name, dataset in case["inputs"].items():
-                if name in ("block_table", "seqlens_k"):
+                if name in ("block_table", "seqlens_k", "attn_mask", "alibi_slopes", "sinks"):
                     continue
                 kind = dataset.id.get_type()
                 self.assertEqual((kind.get_fields(), kind.get_ebias()),
@@ -172,18 +136,68 @@ class CoreTest(unittest.TestCase):
         self.assertTrue(any("0" in p.keys.get("lens", "").split(",") for p in core))
         self.assertTrue(any("lens" in p.keys and p.page for p in core))
         self.assertGreaterEqual(len({p.keys.get("fill", "normal") for p in core}), 10)
+        for key in ("window", "alibi", "attn_bias", "attn_mask", "sink", "layout"):
+            self.assertTrue(any(key in p.keys for p in core), key)
+        self.assertEqual({p.sink for p in core}, {"none", "one", "learned"})
+        self.assertEqual({p.mask for p in core if "window" in p.keys}, {"none", "causal"})
+        self.assertTrue(any("attn_bias" in p.keys and "lens" in p.keys for p in core))
         self.assertTrue(any(np.isneginf(case["outputs/lse"][()]).any() and
                             np.isfinite(case["outputs/lse"][()]).any()
                             for case in self.cases.values()))
 
+    def test_masks_and_windows_leave_rows_without_a_key_alone_and_beside_a_sink(self):
+        empty = {key: 0 for key in ("attn_mask", "window", "sink")}
+        for p, case in zip(self.problems, self.cases.values()):
+            lse, visible = case["outputs/lse"][()], case["conditioning/visible"][()]
+            if p.sink != "none":
+                alone = visible == 1
+                self.assertTrue(np.isfinite(lse).all(), p.text)
+                if p.mask == "causal" and not p.is_layer and p.Sq > p.Sk:
+                    sinks = case["inputs/sinks"][()][None, :, None] + 0 * lse
+                    np.testing.assert_array_equal(lse[alone], sinks[alone])
+                    empty["sink"] += alone.sum()
+                continue
+            for key in empty:
+                empty[key] += (np.isneginf(lse) & (visible == 0)).sum() if key in p.keys else 0
+        self.assertGreater(min(empty.values()), 0, empty)
+
+    def test_h5py_alone_shows_masks_as_truth_values(self):
+        masks = [case["inputs/attn_mask"][()] for case in self.cases.values()
+                 if "attn_mask" in case["inputs"]]
+        self.assertGreaterEqual(len(masks), 2)
+        for mask in masks:
+            self.assertEqual(mask.dtype, np.dtype(bool))
+            self.assertTrue(mask.any() and not mask.all())
+
+    @unittest.skipUnless(PROGRAM, "needs ATTEST_PROGRAM")
+    def test_a_mask_that_h5py_wrote_is_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = shutil.copy(CORE, folder)
+            with h5py.File(path, "r+") as file:
+                inputs = next(case["inputs"] for case in file["cases"].values()
+                              if "attn_mask" in case["inputs"])
+                mask, attributes = inputs["attn_mask"][()], dict(inputs["attn_mask"].attrs)
+                del inputs["attn_mask"]
+                inputs["attn_mask"] = mask
+                inputs["attn_mask"].attrs.update(attributes)
+                good = self.verify(file)
+                del inputs["attn_mask"]
+                inputs["attn_mask"] = mask.view(np.uint8)
+                inputs["attn_mask"].attrs.update(attributes)
+                bytes_of_it = self.verify(file)
+        self.assertEqual(good.returncode, 0, good.stderr)
+        self.assertEqual(bytes_of_it.returncode, 3)
+        self.assertIn("must store inputs/attn_mask in the type of its dtype", bytes_of_it.stderr)
+
     def test_the_layers_reach_what_they_are_there_for(self):
         layers = [p for p in self.problems if p.is_layer]
         values = {key: {p.keys.get(key, "") for p in layers}
-                  for key in ("norm", "bias", "gate", "tp", "dtype", "lens", "page", "softcap")}
+                  for key in ("norm", "bias", "gate", "tp", "dtype", "lens", "page", "softcap",
+                              "window", "sink")}
         self.assertEqual(values["norm"], {"", "rms", "rms_zero_centered", "l2", "layer"})
         self.assertEqual(values["bias"], {"", "qkv", "all"})
         self.assertEqual(values["dtype"], {"bf16", "fp16"})
-        for key in ("gate", "tp", "lens", "page", "softcap"):
+        for key in ("gate", "tp", "lens", "page", "softcap", "window", "sink"):
             self.assertGreaterEqual(len(values[key]), 2, key)
         self.assertEqual({p.variant for p in layers}, {"mha", "gqa", "mqa", "mla"})
         self.assertEqual({(p.absorbed, p.Lq > 0) for p in layers if p.variant == "mla"},

@@ -132,6 +132,31 @@ TEST_CASE("the message names the first element, the poison and both bits") {
         "as with NaN there  (1 of 68)");
 }
 
+TEST_CASE("8-bit caches are poisoned by what their type has beside NaN") {
+  for (const auto& [kv, bytes] : {std::pair{"e4m3", std::set<unsigned>{0x7e}},
+                                  {"e5m2", std::set<unsigned>{0x7c, 0x71}}}) {  // +inf, 10240
+    const Problem p =
+        parse_problem(concat("gqa B=2 Sq=1 Sk=5 H=2 G=1 D=16 dtype=bf16 lens=5,3 kv=", kv));
+    const TensorSet inputs = make_inputs(p);
+    const std::size_t unused = (5 + 3) * 16;  // the slot behind the last key of batch entry 1
+    CHECK(inputs.at("v").bytes()[unused] == std::byte{0xff});
+    std::set<unsigned> seen;
+    Judgement j;
+    const TensorSet outputs = empty_outputs(p);
+    ask_poison(
+        p, inputs, outputs,
+        [&](const TensorSet& x) {
+          CHECK(x.at("k").bytes()[unused] == x.at("v").bytes()[unused]);
+          CHECK(x.at("k_scale").sha256() == inputs.at("k_scale").sha256());
+          seen.insert(std::to_integer<unsigned>(x.at("v").bytes()[unused]));
+          return outputs;
+        },
+        j);
+    CAPTURE(kv);
+    CHECK(seen == bytes);
+  }
+}
+
 TEST_CASE("caches without unused slots are not run again") {
   const Problem p = parse_problem("gqa B=2 Sq=1 Sk=5 H=2 G=1 D=16 dtype=bf16 mask=causal_top_left");
   CHECK_FALSE(has_unused_slots(p));

@@ -23,44 +23,63 @@ Bits encoded(Dtype dtype, double value) {
 }
 
 std::uint16_t bits16(Dtype dtype, double value) { return encoded<std::uint16_t>(dtype, value); }
+std::uint8_t bits8(Dtype dtype, double value) { return encoded<std::uint8_t>(dtype, value); }
 
-double decoded(Dtype dtype, std::uint16_t bits) { return decode(dtype, &bits); }
+/// Of a type of 8 or 16 bits.
+unsigned narrow_bits(Dtype dtype, double value) {
+  return size_of(dtype) == 1 ? bits8(dtype, value) : bits16(dtype, value);
+}
+
+double decoded(Dtype dtype, unsigned bits) {
+  const auto stored = static_cast<std::uint16_t>(bits);
+  return decode(dtype, &stored);  // little-endian: of 8 bits the first byte
+}
 
 /// The double above x (below x when `up` is false).
 double next(double x, bool up) { return std::nextafter(x, up ? kInfinity : -kInfinity); }
 
 /// Patterns of the finite numbers from +0 up: 0 .. count - 1, in order of value.
-unsigned finite_count(Dtype dtype) { return dtype == Dtype::fp16 ? 0x7C00 : 0x7F80; }
+unsigned finite_count(Dtype dtype) {
+  if (dtype == Dtype::e4m3) return 0x7F;
+  if (dtype == Dtype::e5m2) return 0x7C;
+  return dtype == Dtype::fp16 ? 0x7C00 : 0x7F80;
+}
+
+unsigned sign_of(Dtype dtype) { return size_of(dtype) == 1 ? 0x80 : 0x8000; }
 
 }  // namespace
 
-TEST_CASE("every 16-bit number encodes to itself") {
-  const Dtype dtype = GENERATE(Dtype::fp16, Dtype::bf16);
-  unsigned wrong = 0;
-  for (unsigned n = 0; n < 0x10000; ++n) {
-    const auto bits = static_cast<std::uint16_t>(n);
+TEST_CASE("every 8-bit and 16-bit number encodes to itself") {
+  const Dtype dtype = GENERATE(Dtype::fp16, Dtype::bf16, Dtype::e4m3, Dtype::e5m2);
+  unsigned wrong = 0, numbers = 0;
+  for (unsigned bits = 0; bits < 2 * sign_of(dtype); ++bits) {
     const double value = decoded(dtype, bits);
-    if (!std::isnan(value)) wrong += bits16(dtype, value) != bits;
+    if (std::isnan(value)) continue;
+    wrong += narrow_bits(dtype, value) != bits;
+    ++numbers;
   }
+  CHECK(numbers == 2 * finite_count(dtype) + (dtype == Dtype::e4m3 ? 0 : 2));  // infinities
   CHECK(wrong == 0);
 }
 
 TEST_CASE(
-    "between two 16-bit neighbours the midpoint goes to the even one, all else to the nearer") {
-  const Dtype dtype = GENERATE(Dtype::fp16, Dtype::bf16);
+    "between two neighbours of 8 or 16 bits the midpoint goes to the even one, all else to the "
+    "nearer") {
+  const Dtype dtype = GENERATE(Dtype::fp16, Dtype::bf16, Dtype::e4m3, Dtype::e5m2);
   const int sign = GENERATE(0, 1);
   const unsigned count = finite_count(dtype);
   unsigned wrong = 0;
-  for (unsigned low = 0; low < count; ++low) {
+  // e4m3 has no infinity, where its largest number would have a neighbour: it keeps what is above.
+  for (unsigned low = 0; low + (dtype == Dtype::e4m3) < count; ++low) {
     // The neighbour of the largest number is where infinity starts: 2^(max_exponent + 1).
     const unsigned high = low + 1;
-    const double below = decoded(dtype, static_cast<std::uint16_t>(low));
-    const double above = high < count ? decoded(dtype, static_cast<std::uint16_t>(high))
-                                      : std::ldexp(1, format_of(dtype).max_exponent + 1);
+    const double below = decoded(dtype, low);
+    const double above =
+        high < count ? decoded(dtype, high) : std::ldexp(1, format_of(dtype).max_exponent + 1);
     const double middle = (below + above) / 2;  // exact in double
     const auto is = [&](double value, unsigned bits) {
-      const unsigned got = bits16(dtype, sign ? -value : value);
-      return got == (bits | (sign ? 0x8000u : 0u));
+      const unsigned got = narrow_bits(dtype, sign ? -value : value);
+      return got == (bits | (sign ? sign_of(dtype) : 0u));
     };
     wrong += !is(middle, low % 2 == 0 ? low : high);
     wrong += !is(next(middle, false), low);
@@ -71,10 +90,33 @@ TEST_CASE(
   CHECK(wrong == 0);
 }
 
+TEST_CASE("e4m3 saturates, e5m2 overflows to infinity") {
+  for (const double value : {449.0, 464.0, 480.0, 1e4, 1e300, kInfinity}) {
+    CAPTURE(value);
+    CHECK(bits8(Dtype::e4m3, value) == 0x7E);
+    CHECK(bits8(Dtype::e4m3, -value) == 0xFE);
+  }
+  CHECK(bits8(Dtype::e5m2, next(61440, false)) == 0x7B);
+  CHECK(bits8(Dtype::e5m2, 61440) == 0x7C);
+  CHECK(bits8(Dtype::e5m2, -kInfinity) == 0xFC);
+}
+
+TEST_CASE("8-bit numbers are numbers of both 16-bit types") {
+  const Dtype narrow = GENERATE(Dtype::e4m3, Dtype::e5m2),
+              wide = GENERATE(Dtype::fp16, Dtype::bf16);
+  for (unsigned bits = 0; bits < 256; ++bits) {
+    const double value = decoded(narrow, bits);
+    CAPTURE(name(narrow), name(wide), bits);
+    if (!std::isnan(value)) CHECK(round_to(wide, value) == value);
+  }
+}
+
 TEST_CASE("rounding happens once, not by way of fp32") {
   // In fp32 the last bit is lost and a tie remains, which goes to the even neighbour 1.
   CHECK(round_to(Dtype::fp16, 1 + 0x1p-11 + 0x1p-40) == 1 + 0x1p-10);
   CHECK(round_to(Dtype::bf16, 1 + 0x1p-8 + 0x1p-40) == 1 + 0x1p-7);
+  CHECK(round_to(Dtype::e4m3, 1 + 0x1p-4 + 0x1p-40) == 1 + 0x1p-3);
+  CHECK(round_to(Dtype::e5m2, 1 + 0x1p-3 + 0x1p-40) == 1 + 0x1p-2);
   CHECK(round_to(Dtype::fp16, 0x1p-25 + 0x1p-60) == 0x1p-24);
   CHECK(round_to(Dtype::bf16, 0x1p-134 + 0x1p-180) == 0x1p-133);
   // Just below the tie: fp32 would round up to it, and the tie up again.
@@ -128,6 +170,9 @@ TEST_CASE("every NaN becomes the quiet one of its sign") {
   CHECK(bits16(Dtype::fp16, signalling) == 0xFE00);
   CHECK(bits16(Dtype::bf16, signalling) == 0xFFC0);
   CHECK(bits16(Dtype::bf16, quiet) == 0x7FC0);
+  CHECK(bits8(Dtype::e5m2, quiet) == 0x7E);
+  CHECK(bits8(Dtype::e4m3, quiet) == 0x7F);
+  CHECK(bits8(Dtype::e4m3, signalling) == 0xFF);
   CHECK(encoded<std::uint32_t>(Dtype::fp32, signalling) == 0xFFC00000);
   CHECK(encoded<std::uint64_t>(Dtype::fp64, signalling) == 0xFFF8000000000000);
 }

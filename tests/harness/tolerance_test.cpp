@@ -230,3 +230,40 @@ TEST_CASE("a truth without conditioning, or of another shape, is refused") {
   truth.conditioning = TensorSet();
   CHECK_THROWS_AS(derive_bounds(kProblem, truth, silent()), Error);
 }
+
+TEST_CASE("scales of a cache round once more in the exponent and once at the end") {
+  const Problem plain = kProblem;
+  Problem p = plain;
+  p.kv = Dtype::e4m3;
+  Descriptor d = silent();
+  d.u_a = 0x1p-12;  // large, to stand out
+  Values v;
+  v.mean_gap = 0;
+  v.max_gap = 0;
+  v.row_max = 3;
+  const double more = bounds(v, d, p).lse_bound[0] - bounds(v, d, plain).lse_bound[0];
+  CHECK(more == Approx(3 * 0x1p-12).epsilon(0.05));  // u_a |m|
+  Values still;
+  const double ending = bounds(still, d, p).hard_bound[0] - bounds(still, d, plain).hard_bound[0];
+  CHECK(ending == Approx(0x1p-12 * 0.5).epsilon(0.05));  // u_a |o|
+  Problem biased = plain, biased_kv = p;
+  biased.alibi = biased_kv.alibi = true;
+  Values a;
+  a.mean_a = a.max_a = 5;
+  const double with_bias = bounds(a, d, biased_kv).lse_bound[0] - bounds(a, d, biased).lse_bound[0];
+  CHECK(with_bias == Approx(5 * 0x1p-12).epsilon(0.05));  // u_a a
+}
+
+TEST_CASE("one key with a scale may be stored next to a tie on either side") {
+  Problem p = parse_problem("mha B=1 Sq=1 Sk=1 H=1 D=1 dtype=bf16 kv=e4m3");
+  Descriptor d = silent();
+  d.u_a = 0x1p-24;
+  Values v;
+  v.o = 1 + 0x1p-8 + 0x1p-27;                                // just above a tie of bf16
+  CHECK(bounds(v, d, p).hard_bound[0] == 0x1p-8 + 0x1p-27);  // to 1, or 2^-27 less to 1 + 2^-7
+  v.o = 1 + 0x1p-9;
+  CHECK(bounds(v, d, p).hard_bound[0] == 0x1p-9);
+  p.kv.reset();
+  v.o = 1 + 0x1p-8 + 0x1p-27;
+  CHECK(bounds(v, d, p).hard_bound[0] == 0x1p-8 - 0x1p-27);
+}

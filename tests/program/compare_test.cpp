@@ -1,22 +1,16 @@
 // `attest compare` as a user meets it: numpy computes attention over golden/core.h5 and writes a
 // candidate, which the program judges.
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
-#include "tests/program/shell.h"
-
-namespace fs = std::filesystem;
+#include "tests/program/candidates.h"
 
 namespace {
 
-const std::string kPython = "/usr/bin/python3";
-const std::string kGolden = ATTEST_SOURCE_DIR "/golden/core.h5";
-const std::string kMatch = " --match '^(gqa|mha) (?!.*(page=|lens=|layer))'";
+const std::string kMatch =
+    " --match '^(gqa|mha) (?!.*(page=|lens=|lay|window=|alibi|attn_|sink=))'";
 
-// Arguments: golden, candidate, what to get wrong. fp32 attention of the mha and gqa cases, o
-// rounded to the case's type.
+// fp32 attention of the mha and gqa cases that have q, k, v and a mask at most, o rounded to the
+// case's type.
 constexpr const char* kAttention = R"(
+import re
 import sys
 import numpy as np
 sys.path.insert(0, sys.argv[4])
@@ -52,7 +46,7 @@ def attention(case, p):
 
 outputs = {}
 for case, problem, p in golden.cases(path):
-    other = p["level"] == "layer" or p["page"] or p["lens"]
+    other = re.search("page=|lens=|lay|window=|alibi|attn_|sink=", problem)
     if p["variant"] not in ("mha", "gqa") or other:
         continue
     o, lse = attention(case, p)
@@ -71,90 +65,11 @@ if mistake == "shape":  # [B,H,Sq,Dv] past the check of write_candidate
 golden.write_candidate(candidate, outputs, producer="numpy " + np.__version__)
 )";
 
-// Arguments: as above. fp64 of all layers (tests/golden/numpy_layer.py), y rounded to fp32; and of
-// the mqa layer in fp16 every stage, each rounded.
-constexpr const char* kLayers = R"(
-import sys
-import h5py
-import numpy as np
-sys.path[:0] = sys.argv[4:6]
-import attest_golden as golden
-from numpy_attention import Problem, attention, read
-from numpy_layer import head_norm, layer, turned
-
-path, candidate, mistake = sys.argv[1:4]
-half = np.float16
-
-def stages(p, case):
-    bits = {name: dataset[()] for name, dataset in case["inputs"].items()}
-    x = read(case)
-    qkv = (x["x"] @ x["w_qkv"].T).astype(half)
-    heads = qkv.astype(float).reshape(p.B, p.Sq, p.H + 2, p.D)
-    q_rot = turned(p, head_norm(p, heads[:, :, :p.H], x, "q")).astype(half)
-    if mistake == "stage":
-        q_rot[0, 2, 1, 4] *= half(1.1)
-    new_k = turned(p, head_norm(p, heads[:, :, -2:-1], x, "k"))
-    k_cache, v_cache = bits["k_cache"].copy(), bits["v_cache"].copy()
-    k_cache[:, p.Sk - p.Sq:], v_cache[:, p.Sk - p.Sq:] = new_k, heads[:, :, -1:]
-    core = attention(p, *(t.astype(float) for t in (q_rot, k_cache, v_cache)))
-    o = core["outputs/o"].astype(half)
-    y = o.astype(float).reshape(p.B, p.Sq, -1) @ x["w_o"].T
-    return {"qkv": qkv, "q_rot": q_rot, "k_cache": k_cache, "v_cache": v_cache, "o": o,
-            "lse": core["outputs/lse"].astype(np.float32), "y": y.astype(half)}
-
-outputs = {}
-with h5py.File(path) as file:
-    for case in file["cases"].values():
-        p = Problem(case.attrs["problem"].decode())
-        if not p.is_layer:
-            continue
-        y = layer(p, case)["outputs/y"]
-        if mistake == "y":
-            y = y * (1.05 if p.variant == "mha" else 1)
-        outputs[p.text] = stages(p, case) if p.variant == "mqa" else {"y": y.astype(np.float32)}
-golden.write_candidate(candidate, outputs, producer="numpy " + np.__version__)
-)";
-
-struct Candidates {
-  fs::path folder;
-
-  Candidates() {
-    std::string name = (fs::temp_directory_path() / "attest-test-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()));
-    folder = name;
-    std::ofstream(folder / "attention.py") << kAttention;
-    std::ofstream(folder / "layers.py") << kLayers;
-  }
-  ~Candidates() { fs::remove_all(folder); }
-
-  std::string operator/(const std::string& name) const { return (folder / name).string(); }
-
-  std::string write(const std::string& mistake, const std::string& script = "attention.py") const {
-    const Result result =
-        shell("PYTHONDONTWRITEBYTECODE=1 " + kPython + " " + *this / script + " " + kGolden + " " +
-              *this / "mine.h5" + " " + mistake + " " ATTEST_SOURCE_DIR "/golden/python" +
-              " " ATTEST_SOURCE_DIR "/tests/golden");
-    INFO(result.output);
-    REQUIRE(result.exit_code == 0);
-    return *this / "mine.h5";
-  }
-};
-
-bool has_python() {
-  if (shell(kPython + " -c 'import h5py, numpy'").exit_code == 0) return true;
-  WARN("skipped: " << kPython << " has no h5py and numpy");
-  return false;
-}
-
-Result compare(const std::string& arguments) {
-  return shell(ATTEST_PROGRAM " compare " + arguments);
-}
-
 }  // namespace
 
 TEST_CASE("attention in numpy passes, and the output says what it was taken for") {
   if (!has_python()) return;
-  const Candidates files;
+  const Candidates files(kAttention);
   const Result result = compare(files.write("nothing") + " " + kGolden + kMatch);
   CHECK(result.exit_code == 0);
   CHECK_THAT(
@@ -166,7 +81,7 @@ TEST_CASE("attention in numpy passes, and the output says what it was taken for"
 
 TEST_CASE("a wrong map of heads fails, and the message points at the heads") {
   if (!has_python()) return;
-  const Candidates files;
+  const Candidates files(kAttention);
   const std::string report = files / "report";
   const Result result =
       compare(files.write("heads") + " " + kGolden + kMatch + " --report " + report);
@@ -180,7 +95,7 @@ TEST_CASE("a wrong map of heads fails, and the message points at the heads") {
 
 TEST_CASE("one element that is off by a fiftieth fails by name") {
   if (!has_python()) return;
-  const Candidates files;
+  const Candidates files(kAttention);
   const Result result = compare(files.write("element") + " " + kGolden + kMatch);
   CHECK(result.exit_code == 1);
   CHECK_THAT(result.output, Catch::Contains("FAIL(hard_bound)  mha B=2 Sq=5 Sk=67 H=3 G=3 D=16") &&
@@ -190,19 +105,19 @@ TEST_CASE("one element that is off by a fiftieth fails by name") {
 
 TEST_CASE("a case that the candidate lacks did not run, unless --match leaves it out") {
   if (!has_python()) return;
-  const Candidates files;
+  const Candidates files(kAttention);
   const std::string candidate = files.write("missing");
   const Result lacks = compare(candidate + " " + kGolden + kMatch);
   CHECK(lacks.exit_code == 3);
   CHECK_THAT(lacks.output, Catch::Contains("   FAIL 0   SKIP 0   UNTRUSTED 0   NOT_RUN 1") &&
                                Catch::Contains("leave it out with --match (gqa B=1 Sq=2 Sk=33"));
-  CHECK(compare(candidate + " " + kGolden + " --match '^mha (?!.*layer)'").exit_code == 0);
+  CHECK(compare(candidate + " " + kGolden + " --match '^mha (?!.*(lay|window=))'").exit_code == 0);
   CHECK(compare(candidate + " " + kGolden + " --match 'no such case'").exit_code == 5);
 }
 
 TEST_CASE("a candidate that does not fit the golden is an infrastructure error") {
   if (!has_python()) return;
-  const Candidates files;
+  const Candidates files(kAttention);
   const Result stranger = compare(files.write("stranger") + " " + kGolden);
   CHECK(stranger.exit_code == 3);
   CHECK_THAT(stranger.output, Catch::Contains("got 1 that it lacks") &&
@@ -218,39 +133,6 @@ TEST_CASE("a candidate that does not fit the golden is an infrastructure error")
   CHECK(truncated.exit_code == 3);
   CHECK_THAT(truncated.output, Catch::Contains("mine.h5 must be a sound HDF5 file"));
   CHECK(compare(files / "absent.h5 " + kGolden).exit_code == 3);
-}
-
-TEST_CASE("layers in numpy pass, by y alone or stage by stage") {
-  if (!has_python()) return;
-  const Candidates files;
-  const std::string candidate = files.write("nothing", "layers.py");
-  const Result all = compare(candidate + " " + kGolden + " --match level=layer");
-  CHECK(all.exit_code == 0);
-  CHECK_THAT(all.output, Catch::Contains("7 cases: y in fp32, judged end to end alone") &&
-                             Catch::Contains("1 case: stages in fp16, taken for flash-attention") &&
-                             Catch::Contains("PASS 8   FAIL 0   SKIP 0   UNTRUSTED 0"));
-  const Result one = compare(candidate + " " + kGolden + " --match '^mqa.*layer'");
-  CHECK_THAT(one.output, Catch::Contains("\nrope_append   PASS ") &&
-                             Catch::Contains("\nend to end: error^2 of y over y^2 "));
-  const Result y = compare(candidate + " " + kGolden + " --match '^mha.*layer'");
-  CHECK_THAT(y.output, !Catch::Contains("rope_append") && !Catch::Contains("\nstage ") &&
-                           Catch::Contains("\nend to end: error^2 of y over y^2 "));
-}
-
-TEST_CASE("a wrong stage of a layer is named, a wrong y fails end to end") {
-  if (!has_python()) return;
-  const Candidates files;
-  const Result stage =
-      compare(files.write("stage", "layers.py") + " " + kGolden + " --match level=layer");
-  CHECK(stage.exit_code == 1);
-  CHECK_THAT(stage.output, Catch::Contains("FAIL(hard_bound)  mqa B=1 Sq=4 Sk=9") &&
-                               Catch::Contains("stage rope_append: q_rot[b=0,i=2,h=1,d=4] got ") &&
-                               Catch::Contains("PASS 7   FAIL 1   SKIP 0"));
-  const Result y = compare(files.write("y", "layers.py") + " " + kGolden + " --match level=layer");
-  CHECK(y.exit_code == 1);
-  CHECK_THAT(y.output, Catch::Contains("FAIL(nmse)  mha B=2 Sq=3 Sk=7") &&
-                           Catch::Contains("stages are not judged: ") &&
-                           Catch::Contains("PASS 7   FAIL 1   SKIP 0"));
 }
 
 TEST_CASE("a golden judged by itself passes as a computation in fp64") {

@@ -43,7 +43,11 @@ def tensor(p: dict, name: str) -> Tensor:
         "k": (p["Sk"], p["G"], p["D"]),
         "v": (p["Sk"], p["G"], p["Dv"]),
     }[name]
-    shape = (p["B"], S, heads, width)
+    return stream(p, name, (p["B"], S, heads, width))
+
+
+def stream(p: dict, name: str, shape: tuple) -> Tensor:
+    """A tensor [b, s, h, d] of this name while it is drawn."""
     return Tensor(p, name, shape, *np.ogrid[tuple(slice(n) for n in shape)])
 
 
@@ -120,13 +124,14 @@ def onehot_v(t: Tensor) -> np.ndarray:
 
 
 def tailhot_v(t: Tensor) -> np.ndarray:
-    last = visible_keys(t.problem, t.b, np.int64(t.problem["Sq"] - 1)) - 1
+    last = visible_keys(t.problem, t.b, np.int64(t.problem["Sq"] - 1))[1] - 1
     edge = (t.s >= 63) & (t.s & (t.s + 1) == 0)
     return np.where((t.s >= last - 1) | edge, 64, 0) + 0 * t.d
 
 
 def denormal_v(t: Tensor) -> np.ndarray:
-    return symmetric(t) * 2.0 ** FORMATS[t.problem["dtype"]][1]
+    kv, dtype = t.problem["kv"], t.problem["dtype"]
+    return symmetric(t) * 2.0 ** FORMATS[dtype if kv == "dtype" else kv][1]
 
 
 def code(t: Tensor, b, j, g) -> np.ndarray:
@@ -138,13 +143,14 @@ def code(t: Tensor, b, j, g) -> np.ndarray:
 
 def needle_q(t: Tensor) -> np.ndarray:
     p = t.problem
-    seen = visible_keys(p, t.b, t.s)[..., 0]
+    begin, end = (n[..., 0] for n in visible_keys(p, t.b, t.s))
     words = t.draw()[:, :, :, 0, :]
-    edge = 64 * (words[..., 0] % (seen // 64 + 1).astype(np.uint64)).astype(np.int64)
-    anywhere = (words[..., 1] % np.maximum(seen, 1).astype(np.uint64)).astype(np.int64)
-    choices = [0, seen - 1, seen - 2, edge - 1, edge, edge + 1, seen // 2, anywhere]
+    seen = end - begin
+    edge = begin + 64 * (words[..., 0] % (seen // 64 + 1).astype(np.uint64)).astype(np.int64)
+    anywhere = begin + (words[..., 1] % np.maximum(seen, 1).astype(np.uint64)).astype(np.int64)
+    choices = [begin, end - 1, end - 2, edge - 1, edge, edge + 1, (begin + end) // 2, anywhere]
     c = np.choose((t.s + t.h)[..., 0] % 8, choices)
-    c = np.clip(c, 0, np.maximum(seen - 1, 0))
+    c = np.where(seen > 0, np.clip(c, begin, np.maximum(end - 1, begin)), 0)
     distance = p["D"] // min(p["D"], 24)
     a = 4 * np.ceil(110 * sqrt_width(t) / (2 * distance) / 4)
     return a * code(t, t.b, c[..., None], t.h // (p["H"] // p["G"]))

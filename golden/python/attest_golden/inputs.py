@@ -10,24 +10,44 @@ import hashlib
 
 import numpy as np
 
-from . import layers
-from .fills import RECIPES, tensor
+from . import layers, scores
+from .fills import RECIPES, tensor, uniform_of
 from .problem import lengths, parse_problem
-from .rounding import FORMATS, encode
+from .rounding import MAX_FINITE, encode
+
+EIGHT_BITS = {"e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2"}
 
 
 def regenerate(problem: str) -> dict:
     """q [B,Sq,H,D], k [B,Sk,G,D], v [B,Sk,G,Dv] of a case string, by name; of absorbed MLA
     q and latent_cache [B,Sk,D], which has the draws of k; of a layer x, its weights and its caches
-    (layers.py). With page and lens more, see in_pages() and in_lengths().
+    (layers.py). With page, lens and layout see place(), with what enters the scores scores.py.
 
-    float64, float32 and float16 arrays by the problem's dtype; for bf16 its bits as uint16.
+    float64, float32 and float16 arrays by the problem's dtype; for bf16 its bits as uint16, for the
+    e4m3 and e5m2 of kv as uint8, with k_scale and v_scale [G] beside them. Of seqlens_k and
+    block_table int32, of attn_mask bool, of scales, alibi_slopes and sinks float32.
     """
     p = parse_problem(problem)
     if p["level"] == "layer":
         placed = place(p, layers.draw_caches(p))
         return layers.draw_weights(p) | placed
-    return place(p, draw_dense(p))
+    dense = draw_dense(p)
+    scales = {name: dense.pop(name) for name in ("k_scale", "v_scale") if name in dense}
+    return place(p, dense) | scales | scores.draw(p)
+
+
+def cache_scale(p: dict, t, values: np.ndarray) -> np.ndarray:
+    """float32 [G]: what the 8-bit numbers of k or v are multiplied by (harness/cache_scales.h)."""
+    if p["fill"] == "denormal" and t.name == "v":
+        return np.ones(p["G"], np.float32)
+    least = np.abs(values).max((0, 1, 3), initial=0.0) / MAX_FINITE[p["kv"]]
+    if p["fill"] == "needle":
+        mantissa, exponent = np.frexp(least)
+        scale = np.where(mantissa == 0.5, least, np.ldexp(1.0, exponent))
+    else:
+        margin = t._replace(name=t.name + "_scale", shape=(1, 1, p["G"], 1)).draw()
+        scale = least * (1 + uniform_of(margin)[0, 0, :, 0])
+    return np.where(least > 0, scale, 1.0).astype(np.float32)
 
 
 def draw_dense(p: dict) -> dict:
@@ -36,18 +56,35 @@ def draw_dense(p: dict) -> dict:
     for name, recipe in zip("qkv", RECIPES[p["fill"]]):
         t = tensor(p, name)
         values = np.broadcast_to(np.asarray(recipe(t), np.float64), t.shape)
-        tensors[name] = np.ascontiguousarray(encode(p["dtype"], values))
+        dtype = p["dtype"]
+        if p["kv"] != "dtype" and name != "q":
+            dtype = p["kv"]
+            tensors[name + "_scale"] = scale = cache_scale(p, t, values)
+            values = values / scale.astype(np.float64)[:, None]
+        tensors[name] = np.ascontiguousarray(encode(dtype, values))
         if p["form"] == "absorbed" and name == "k":
-            tensors = {"q": tensors["q"], "latent_cache": tensors["k"][:, :, 0]}
+            tensors["latent_cache"] = tensors.pop("k")[:, :, 0]
             break
     return tensors
 
 
 def place(p: dict, dense: dict) -> dict:
-    """Cuts caches at their lengths and moves them to their pages, where the problem has them."""
+    """Cuts caches at their lengths and moves them to their pages, or rearranges q, k and v, where
+    the problem says so."""
     if p["lens"]:
         dense = in_lengths(p, dense)
-    return in_pages(p, dense) if p["page"] else dense
+    return in_pages(p, dense) if p["page"] else in_layout(p, dense)
+
+
+def in_layout(p: dict, dense: dict) -> dict:
+    """q, k and v with their axes in another order, or as one tensor qkv [B, S, H + 2 G, D]."""
+    if p["layout"] == "bshd":
+        return dense
+    if p["layout"] == "qkv":
+        return {"qkv": np.concatenate([dense[name] for name in "qkv"], 2)}
+    axes = ["bshd".index(axis) for axis in p["layout"]]
+    return {name: np.ascontiguousarray(x.transpose(axes)) if x.ndim == 4 else x
+            for name, x in dense.items()}
 
 
 def in_lengths(p: dict, dense: dict) -> dict:
@@ -85,9 +122,9 @@ def in_pages(p: dict, dense: dict) -> dict:
     return tensors | {"block_table": table}
 
 
-def sha256(dtype: str, array: np.ndarray) -> str:
-    """SHA-256 over (torch dtype | shape | raw bytes), as golden files keep it."""
-    dtype_name = "int32" if array.dtype == np.int32 else FORMATS[dtype][3]
+def sha256(array: np.ndarray, kv: str = "dtype") -> str:
+    """SHA-256 over (torch dtype | shape | raw bytes), as golden files keep it. kv: the problem's."""
+    dtype = {"uint16": "bfloat16", "uint8": EIGHT_BITS.get(kv)}.get(array.dtype.name, array.dtype.name)
     shape = "x".join(str(extent) for extent in array.shape)
     raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
-    return hashlib.sha256(f"{dtype_name}|{shape}|".encode() + raw).hexdigest()
+    return hashlib.sha256(f"{dtype}|{shape}|".encode() + raw).hexdigest()

@@ -5,7 +5,8 @@ Names and shapes are those of cases/stages.h, draws those of harness/layer_input
 
 import numpy as np
 
-from .fills import RECIPES, Tensor, normal_of
+from . import scores
+from .fills import RECIPES, normal_of, stream
 from .problem import lengths
 from .rounding import encode
 
@@ -75,13 +76,8 @@ def outputs(p: dict) -> dict:
     return tensors | {"y": ("BSE", (B, Sq, p["E"]))}
 
 
-def stream(p: dict, name: str, shape: tuple) -> Tensor:
-    """A tensor [b, s, h, d] of this name while it is drawn."""
-    return Tensor(p, name, shape, *np.ogrid[tuple(slice(n) for n in shape)])
-
-
 def draw_weights(p: dict) -> dict:
-    """x and the weights by name."""
+    """x, the weights and the sinks by name."""
     tensors = {}
     for name, shape in weights(p).items():
         if name == "x":
@@ -93,6 +89,8 @@ def draw_weights(p: dict) -> dict:
             z = normal_of(stream(p, name, (1, rows, 1, shape[-1])).draw())
             values = weight(p, name, shape, z)
         tensors[name] = np.ascontiguousarray(encode(p["dtype"], values.reshape(shape)))
+    if p["sink"] == "learned":
+        tensors["sinks"] = scores.sinks(p)
     return tensors
 
 

@@ -3,12 +3,13 @@
 import numpy as np
 
 INTEGERS = ("B", "Sq", "Sk", "H", "G", "D", "Dv", "E", "L", "Lq", "tp", "gate", "Dn", "Dr", "page",
-            "seed")
+            "alibi", "seed")
 NUMBERS = ("eps", "scale", "softcap")
 DEFAULTS = {
-    "level": "core", "L": 0, "Lq": 0, "tp": 1, "norm": "none", "bias": "none", "gate": 0, "eps": 1e-6,
-    "form": "expanded", "rope": "none", "lens": "all", "page": 0, "mask": "none", "scale": 0.0,
-    "softcap": 0.0, "fill": "normal", "seed": 0,
+    "kv": "dtype", "layout": "bshd", "level": "core", "L": 0, "Lq": 0, "tp": 1, "norm": "none", "bias": "none",
+    "gate": 0, "eps": 1e-6, "form": "expanded", "rope": "none", "lens": "all", "page": 0,
+    "mask": "none", "window": "none", "scale": 0.0, "softcap": 0.0, "alibi": 0, "attn_bias": "none",
+    "attn_mask": "none", "sink": "none", "fill": "normal", "seed": 0,
 }
 
 
@@ -21,6 +22,8 @@ def parse_problem(text: str) -> dict:
         problem[key] = int(value) if key in INTEGERS else float(value) if key in NUMBERS else value
     lens = problem["lens"]
     problem["lens"] = None if lens == "all" else [int(n) for n in lens.split(",")]
+    window = problem["window"]
+    problem["window"] = (-1, -1) if window == "none" else tuple(int(n) for n in window.split(","))
     absorbed = problem["form"] == "absorbed" and problem["level"] == "core"
     derived_g = {"mha": problem["H"], "mqa": 1, "mla": 1 if absorbed else problem["H"]}
     problem.setdefault("G", derived_g.get(variant))
@@ -35,10 +38,13 @@ def lengths(p: dict) -> np.ndarray:
     return np.array(p["lens"] or [p["Sk"]] * p["B"], np.int64)
 
 
-def visible_keys(p: dict, b: np.ndarray, i: np.ndarray) -> np.ndarray:
-    """Number of keys that queries i of batch entries b see."""
-    keys = lengths(p)[b]
-    if p["mask"] == "none":
-        return keys + 0 * i
-    last = i + keys - p["Sq"] if p["mask"] == "causal" else i + 0 * b
-    return np.clip(last + 1, 0, keys)
+def visible_keys(p: dict, b: np.ndarray, i: np.ndarray) -> tuple:
+    """(begin, end): queries i of batch entries b see keys begin .. end - 1, of which attn_mask and
+    attn_bias may take some."""
+    keys = lengths(p)[b] + 0 * i
+    at = i + 0 * b if p["mask"] == "causal_top_left" else i + keys - p["Sq"]
+    left, right = p["window"]
+    begin = at - left if left >= 0 else 0 * keys
+    end = at + 1 if p["mask"] != "none" else at + right + 1 if right >= 0 else keys
+    end = np.clip(end, 0, keys)
+    return np.clip(begin, 0, end), end

@@ -7,12 +7,15 @@ import numpy as np
 
 from .inputs import regenerate
 from .problem import parse_problem
+from .rounding import widened
 
 FORMAT, MAJOR = "attest-golden", 1
 SEARCHED = ("inputs", "outputs", "conditioning", "got", "bound")
 # numpy's type of each dtype; numpy has no bfloat16, whose bits are the upper half of a float32
-NUMPY = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "bfloat16": None, "int32": "<i4"}
-SIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int32": 4}
+NUMPY = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "bfloat16": None, "int32": "<i4",
+         "bool": "?"}
+SIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int32": 4, "bool": 1,
+        "float8_e4m3fn": 1, "float8_e5m2": 1}
 
 
 def text(node, name):
@@ -93,7 +96,8 @@ def load(path, case, name, as_="float32"):
 
     case: an id or a canonical problem. name: "q", or with its group, "inputs/q".
     as_: "float32": values (exact but for float64, which is rounded to nearest even);
-         "native": float64, float32, float16 or int32 as stored, bfloat16 as float32;
+         "native": float64, float32, float16, int32 or bool as stored, bfloat16 and 8-bit floats as
+         float32;
          "bits": unsigned integers of the element's width;
          "ml_dtypes": like native, but bfloat16 as ml_dtypes.bfloat16 (must be installed).
     """
@@ -112,6 +116,8 @@ def load(path, case, name, as_="float32"):
         return bits.view(ml_dtypes.bfloat16)
     if dtype == "bfloat16":
         return (bits.astype("<u4") << 16).view("<f4")
+    if dtype.startswith("float8"):
+        return widened(dtype, bits)
     values = bits.view(NUMPY[dtype])
     return values.astype(np.float32) if as_ == "float32" else values
 
