@@ -18,8 +18,8 @@ struct LayerRounding {
 
 /// What rounding a kernel declares for one problem; the tolerance is derived from it, never tuned.
 /// Depths count the roundings that one term of a sum can pass through, in whatever order the
-/// hardware adds: 17 for each 16-wide MMA. Chains count what follows one another: MMAs, or
-/// additions where each is an instruction of its own.
+/// hardware adds: 17 for each 16-wide MMA. Chains count what follows one another: MMAs, or as many
+/// fmaf as those have products, or additions where each is an instruction of its own.
 struct Descriptor {
   double u_acc;              ///< unit roundoff of the MMA accumulator (2^-23 where it may truncate)
   Index depth_qk;            ///< of q k^T

@@ -25,6 +25,8 @@ constexpr WorkCounts kProbes = {
     480,      // prefill
     400,      // decode
     330,      // mla_decode
+    740,      // ffma, as fma: over the cases of fp32.yaml
+    0.008,    // fma
     155,      // gemm
     70,       // block
     1000,     // run
@@ -57,6 +59,7 @@ AttentionTiles tiles_of(std::string_view kernel, const Problem& p) {
     const bool narrow = p.D <= 128 && p.Dv <= 64;
     return {Work::mla_decode, 16, 32, narrow ? 48 : 272, true};
   }
+  if (kernel == "ffma") return {Work::ffma, 16, 32, 0, false};
   const Index width = p.D <= 64 && p.Dv <= 64 ? 128 : p.D <= 128 ? 256 : 320;
   if (kernel == "decode") return {Work::decode, 16, 64, width / 2, true};
   return {Work::prefill, 64, 64, 2 * width, false};
@@ -73,6 +76,9 @@ void add_attention(std::string_view kernel, const Problem& p, Index splits, Work
       const double passes = static_cast<double>(p.G * passed);
       at(work, t.step) += passes;
       at(work, Work::mma) += passes * static_cast<double>(t.mma);
+      if (t.step == Work::ffma)  // a warp has 4 rows
+        at(work, Work::fma) +=
+            passes * static_cast<double>(4 * tiles(last - first + 1, 4) * t.keys * (p.D + p.Dv));
       at(work, Work::block) += static_cast<double>(p.G * splits);
     }
   if (t.splits) at(work, Work::block) += static_cast<double>(tiles(p.B * p.Sq * p.H, 4));
@@ -161,8 +167,8 @@ Timing estimate(const WorkCounts& work, double probe) {
   };
   return {.inputs = seconds({Work::drawn}),
           .reference = seconds({Work::truth, Work::truth_row, Work::cases}),
-          .kernel = seconds({Work::mma, Work::prefill, Work::decode, Work::mla_decode, Work::gemm,
-                             Work::block, Work::run}),
+          .kernel = seconds({Work::mma, Work::prefill, Work::decode, Work::mla_decode, Work::ffma,
+                             Work::fma, Work::gemm, Work::block, Work::run}),
           .judge = seconds({Work::judged, Work::judged_flops})};
 }
 

@@ -16,6 +16,8 @@ enum class Work {
   prefill,       ///< a block's passes over one tile of keys, by kernel
   decode,        ///< the same
   mla_decode,    ///< the same
+  ffma,          ///< the same
+  fma,           ///< multiply-adds of ffma
   gemm,          ///< a block's passes over one tile of K
   block,         ///< blocks of any kernel
   run,           ///< runs of a case, three where unused slots are filled in turn, on each rank

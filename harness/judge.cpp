@@ -48,10 +48,10 @@ struct Gates {
   Index rows, width;
 };
 
-Gates gates_of(const Problem& p, const Comparison& c) {
+Gates gates_of(const Problem& p, const Descriptor& d, const Comparison& c) {
   const FillInfo& fill = info(p.fill);
   const bool iid = fill.tag == FillTag::iid, spread = iid && has_zero_mean(p);
-  return {.exact = fill.tag == FillTag::exact,
+  return {.exact = fill.tag == FillTag::exact && stores_top_value(d, 0),
           .stat = iid,
           .rho = fill.tag != FillTag::coherent,
           .row = spread,
@@ -162,7 +162,7 @@ Judgement judge(const Problem& p, const Truth& truth, const Descriptor& d,
   check_tensor(outputs, "lse", {p.B, p.H, p.Sq}, {Dtype::fp32, Dtype::fp64});
   const bool exact = info(p.fill).tag == FillTag::exact;
   const Comparison c = compare(p, truth, d, outputs, exact);
-  const Gates gates = gates_of(p, c);
+  const Gates gates = gates_of(p, d, c);
 
   Judgement j;
   j.metrics = c.metrics;

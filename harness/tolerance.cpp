@@ -245,9 +245,13 @@ void pin_exact(const Problem& p, const Descriptor& d, const RowConditioning& row
 
 }  // namespace
 
-bool stores_top_value(const Descriptor& d, const RowConditioning& row) {
-  const double error = d.u_a * std::abs(row.row_max) + 2 * d.u_exp + 8 * d.u_a;
+bool stores_top_value(const Descriptor& d, double row_max) {
+  const double error = d.u_a * std::abs(row_max) + 2 * d.u_exp + 8 * d.u_a;
   return error < unit_roundoff(d.o_type) / 4;
+}
+
+bool stores_top_value(const Descriptor& d, const RowConditioning& row) {
+  return stores_top_value(d, row.row_max);
 }
 
 LseBounds derive_row(const Problem& p, const Descriptor& d, const RowConditioning& row,

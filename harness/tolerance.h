@@ -62,6 +62,7 @@ struct RowBounds {
 /// True where o must be the value of the top key, rounded to its type, if that key takes all (one
 /// visible key, or all others too far below to count): rounding cannot move o off it.
 bool stores_top_value(const Descriptor&, const RowConditioning&);
+bool stores_top_value(const Descriptor&, double row_max);
 
 /// Bounds of one row's lse.
 struct LseBounds {

@@ -16,7 +16,7 @@ using Launch = std::function<void()>;
 /// Of the kernels of these names, for problems that they support. The pointers of the params are
 /// set.
 using MakeLaunch = Launch(const Problem&, const RunConfig&, const AttentionParams&);
-MakeLaunch prefill_launch, decode_launch, mla_decode_launch;
+MakeLaunch prefill_launch, decode_launch, mla_decode_launch, ffma_launch;
 
 /// Kernel::run of a kernel of core attention.
 template <MakeLaunch* make_launch>

@@ -136,18 +136,22 @@ int score_width(Capacity capacity) {
 
 Index score_chain(const Problem& p) { return score_width(capacity_of(p)) / 16; }
 
-std::string check_rows(const Problem& p, Index max_D, Index max_Dv) {
+std::string check_core(const Problem& p, Index max_D, Index max_Dv) {
   if (p.level != Level::core) return "level must be core, got layer";
+  if (p.D > max_D) return concat("D must be at most ", max_D, ", got D=", p.D);
+  if (p.Dv > max_Dv) return concat("Dv must be at most ", max_Dv, ", got Dv=", p.Dv);
+  if (p.B * p.G > kMaxGrid)
+    return concat("B * G must be at most ", kMaxGrid, ", got B=", p.B, " G=", p.G);
+  return {};
+}
+
+std::string check_rows(const Problem& p, Index max_D, Index max_Dv) {
   if (p.dtype != Dtype::bf16 && p.dtype != Dtype::fp16)
     return concat("dtype must be bf16 or fp16, got ", name(p.dtype));
   if (p.D % 8 != 0) return concat("D must be a multiple of 8, got D=", p.D);
   if (p.Dv % 8 != 0) return concat("Dv must be a multiple of 8, got Dv=", p.Dv);
-  if (p.D > max_D) return concat("D must be at most ", max_D, ", got D=", p.D);
-  if (p.Dv > max_Dv) return concat("Dv must be at most ", max_Dv, ", got Dv=", p.Dv);
   if (p.page % 8 != 0) return concat("page must be a multiple of 8, got page=", p.page);
-  if (p.B * p.G > kMaxGrid)
-    return concat("B * G must be at most ", kMaxGrid, ", got B=", p.B, " G=", p.G);
-  return {};
+  return check_core(p, max_D, max_Dv);
 }
 
 std::string check_attention(const Problem& p) {

@@ -10,7 +10,7 @@
 namespace attest {
 
 /// Elements between neighbours along three axes of a [B, S, heads, width] tensor. The last axis is
-/// contiguous; every stride is a multiple of 8, so that each row starts on 16 bytes.
+/// contiguous; of 16-bit elements every stride is a multiple of 8: each row starts on 16 bytes.
 struct Strides {
   std::int64_t b, s, h;
 };
@@ -21,8 +21,9 @@ struct PairStrides {
   std::int64_t b, h;
 };
 
-/// What every kernel of core attention is given, by value. T is the input type: bf16 or fp16; the
-/// keys and values of a cache may be Stored as e4m3 or e5m2 instead, times a scale for each head.
+/// What every kernel of core attention is given, by value. T is the input type: bf16, fp16 or fp32;
+/// the keys and values of a cache of 16 bits may be Stored as e4m3 or e5m2 instead, times a scale
+/// for each head.
 ///
 /// A batch entry has n = lens[b] keys, or Sk, of its Sk slots. Query i stands at i, with
 /// bottom_right at i + n - Sq, and sees the keys from `left` before that place to `right` behind
@@ -77,8 +78,11 @@ constexpr Index kMmaDepth = 17;
 /// Products of 16 columns that make a score: mma_tile.cuh, score().
 Index score_chain(const Problem&);
 
-/// Empty, or why no kernel with tiles of these widths runs the problem, such as "D must be a
-/// multiple of 8, got D=60": elements have 16 bits, rows are whole chunks of 16 bytes.
+/// Empty, or why no kernel of core attention with tiles of these widths runs the problem, such as
+/// "D must be at most 192, got D=256".
+std::string check_core(const Problem&, Index max_D, Index max_Dv);
+
+/// The same for kernels of 16-bit elements, whose rows are whole chunks of 16 bytes.
 std::string check_rows(const Problem&, Index max_D, Index max_Dv);
 
 /// The same for the kernels that are given k and v and have a Capacity.

@@ -33,9 +33,10 @@ class DeviceTensors {
     params_.k = k_.as<void>();
     params_.v = v_.as<void>();
     if (problem.layout == Layout::qkv) {  // heads behind those of q
-      const auto* qkv = q_.as<std::uint16_t>();
-      params_.k = qkv + problem.H * problem.D;
-      params_.v = qkv + (problem.H + problem.G) * problem.D;
+      const std::size_t head = static_cast<std::size_t>(problem.D) * size_of(problem.dtype);
+      const auto* qkv = q_.as<std::byte>();
+      params_.k = qkv + static_cast<std::size_t>(problem.H) * head;
+      params_.v = qkv + static_cast<std::size_t>(problem.H + problem.G) * head;
     }
     params_.k_scale = k_scale_.as<float>();  // in absorbed MLA of the latent, which is v too
     params_.v_scale = problem.form == Form::absorbed ? k_scale_.as<float>() : v_scale_.as<float>();

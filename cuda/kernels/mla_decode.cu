@@ -121,7 +121,7 @@ __device__ inline RowResult<kDv / kWarps> attend(SharedPlan<T, kD>& smem, KeyTil
     float s_r[kKeyTiles][4];
     score(s_r, q_r, stage_of(smem, n), 0, score_column);
     sum_over_warps(s_r, smem.partial);
-    shape_scores(s_r, tile * kBlockKeys, tiles.clear(tile), rows, group);
+    shape_scores(FragmentScores<kKeyTiles>{s_r, tile * kBlockKeys, rows}, tiles.clear(tile), group);
     softmax_step(s_r, result, group.scale_log2());
     accumulate(result.o, s_r, stage_of(smem, n), 0, value_column);
   }

@@ -69,7 +69,8 @@ __device__ inline RowResult<kDv> attend(SharedTile<T, kRows, kD>& q_s,
 
     float s_r[kKeys / 8][4];
     score(s_r, q_r, stages_s.k[tile % 2], share.first_key);
-    shape_scores(s_r, tile * kBlockK + share.first_key, tiles.clear(tile), share.rows, group);
+    shape_scores(FragmentScores<kKeys / 8>{s_r, tile * kBlockK + share.first_key, share.rows},
+                 tiles.clear(tile), group);
     softmax_step(s_r, result, group.scale_log2());
     accumulate(result.o, s_r, stages_s.v[tile % 2], share.first_key);
   }

@@ -11,14 +11,12 @@
 #include "cuda/simt/ptx.cuh"
 #include "cuda/simt/simt.cuh"
 #include "cuda/tile/shared_tile.cuh"
+#include "cuda/tile/warp.cuh"
 
 namespace attest::ATTEST_BACKEND {
 namespace {
 
 constexpr int kWarpRows = 16;
-
-__device__ inline int lane_id() { return threadIdx.x % 32; }
-__device__ inline int warp_id() { return threadIdx.x / 32; }
 
 /// Row of elements 2 half and 2 half + 1 of an accumulator tile, and column of the first of them.
 __device__ inline int fragment_row(int half) { return lane_id() / 4 + 8 * half; }

@@ -10,17 +10,10 @@
 
 #include "cases/layer.h"
 #include "cuda/simt/simt.cuh"
-#include "cuda/tile/mma_tile.cuh"
+#include "cuda/tile/warp.cuh"
 
 namespace attest::ATTEST_BACKEND {
 namespace {
-
-/// The same bits in all lanes.
-__device__ inline float warp_sum(float x) {
-#pragma unroll
-  for (int mask = 16; mask > 0; mask /= 2) x += __shfl_xor_sync(0xffffffffu, x, mask);
-  return x;
-}
 
 /// The values of a row, of which the first `width` are normalized and others are as they were.
 template <class T>

@@ -25,81 +25,88 @@ struct ScoreRows {
   }
 };
 
-/// x becomes tanh(cap_scale x): the cap itself is a factor of bias_scale or scale_log2.
+/// Scores s_r of these rows, of keys first_key, first_key + 1, ...
+///
+/// What follows takes this or anything else that has kRows rows, their packed_row(n) and
+/// visible(n), and change(n, f), which turns the lane's scores s of row n into f(s, key).
 template <int kTiles>
-__device__ inline void cap_scores(float (&s_r)[kTiles][4], float cap_scale) {
-#pragma unroll
-  for (int j = 0; j < kTiles; ++j)
-#pragma unroll
-    for (int e = 0; e < 4; ++e) s_r[j][e] = tanhf(cap_scale * s_r[j][e]);
-}
+struct FragmentScores {
+  static constexpr int kRows = 2;
+  float (&s_r)[kTiles][4];
+  int first_key;
+  const ScoreRows& rows;
 
-/// Takes slope times the distance between query and key off (ALiBi, arXiv:2108.12409, section 3).
-template <int kTiles, class T>
-__device__ inline void add_alibi(float (&s_r)[kTiles][4], int first_key, const ScoreRows& rows,
-                                 const HeadGroup<T>& group) {
-  const float bias_scale = group.bias_scale();
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = rows.packed_row[half], position = group.position(row);
-    const float slope_log2 = group.p.alibi_slopes[group.head(row)] * kLog2e;
+  __device__ int packed_row(int n) const { return rows.packed_row[n]; }
+  __device__ Keys visible(int n) const { return rows.visible[n]; }
+
+  template <class Function>
+  __device__ void change(int n, const Function& f) const {
 #pragma unroll
     for (int j = 0; j < kTiles; ++j)
 #pragma unroll
-      for (int e = 2 * half; e < 2 * half + 2; ++e) {
-        const int distance = abs(position - (first_key + fragment_column(j) + e % 2));
-        s_r[j][e] = fmaf(bias_scale, s_r[j][e], -slope_log2 * static_cast<float>(distance));
-      }
+      for (int e = 2 * n; e < 2 * n + 2; ++e)
+        s_r[j][e] = f(s_r[j][e], first_key + fragment_column(j) + e % 2);
+  }
+};
+
+/// x becomes tanh(cap_scale x): the cap itself is a factor of bias_scale or scale_log2.
+template <class Scores>
+__device__ inline void cap_scores(const Scores& scores, float cap_scale) {
+#pragma unroll
+  for (int n = 0; n < Scores::kRows; ++n)
+    scores.change(n, [&](float s, int) { return tanhf(cap_scale * s); });
+}
+
+/// Takes slope times the distance between query and key off (ALiBi, arXiv:2108.12409, section 3).
+template <class Scores, class T>
+__device__ inline void add_alibi(const Scores& scores, const HeadGroup<T>& group) {
+  const float bias_scale = group.bias_scale();
+#pragma unroll
+  for (int n = 0; n < Scores::kRows; ++n) {
+    const int row = scores.packed_row(n), position = group.position(row);
+    const float slope_log2 = group.p.alibi_slopes[group.head(row)] * kLog2e;
+    scores.change(n, [&](float s, int key) {
+      return fmaf(bias_scale, s, -slope_log2 * static_cast<float>(abs(position - key)));
+    });
   }
 }
 
 /// Adds the rows' values of attn_bias, of keys that they see.
-template <int kTiles, class T>
-__device__ inline void add_bias(float (&s_r)[kTiles][4], int first_key, const ScoreRows& rows,
-                                const HeadGroup<T>& group) {
+template <class Scores, class T>
+__device__ inline void add_bias(const Scores& scores, const HeadGroup<T>& group) {
   const float bias_scale = group.bias_scale();
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const T* bias_g = group.bias(rows.packed_row[half]);
-#pragma unroll
-    for (int j = 0; j < kTiles; ++j)
-#pragma unroll
-      for (int e = 2 * half; e < 2 * half + 2; ++e) {
-        const int key = first_key + fragment_column(j) + e % 2;
-        const float bias = rows.visible[half].contain(key) ? simt::to_float(bias_g[key]) : 0.0f;
-        s_r[j][e] = fmaf(kLog2e, bias, bias_scale * s_r[j][e]);
-      }
+  for (int n = 0; n < Scores::kRows; ++n) {
+    const T* bias_g = group.bias(scores.packed_row(n));
+    scores.change(n, [&](float s, int key) {
+      const float bias = scores.visible(n).contain(key) ? simt::to_float(bias_g[key]) : 0.0f;
+      return fmaf(kLog2e, bias, bias_scale * s);
+    });
   }
 }
 
 /// Scores of keys that a row does not see become -inf.
-template <int kTiles, class T>
-__device__ inline void mask_scores(float (&s_r)[kTiles][4], int first_key, const ScoreRows& rows,
-                                   const HeadGroup<T>& group) {
+template <class Scores, class T>
+__device__ inline void mask_scores(const Scores& scores, const HeadGroup<T>& group) {
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const Keys visible = rows.visible[half];
+  for (int n = 0; n < Scores::kRows; ++n) {
+    const Keys visible = scores.visible(n);
     const std::uint8_t* mask_g =
-        group.p.attn_mask == nullptr ? nullptr : group.mask(rows.packed_row[half]);
-#pragma unroll
-    for (int j = 0; j < kTiles; ++j)
-#pragma unroll
-      for (int e = 2 * half; e < 2 * half + 2; ++e) {
-        const int key = first_key + fragment_column(j) + e % 2;
-        if (!visible.contain(key) || (mask_g != nullptr && mask_g[key] != 0))
-          s_r[j][e] = -simt::kInfinity;
-      }
+        group.p.attn_mask == nullptr ? nullptr : group.mask(scores.packed_row(n));
+    scores.change(n, [&](float s, int key) {
+      const bool hidden = !visible.contain(key) || (mask_g != nullptr && mask_g[key] != 0);
+      return hidden ? -simt::kInfinity : s;
+    });
   }
 }
 
-/// All of it, for keys first_key, first_key + 1, ...; clear: every row sees each of them.
-template <int kTiles, class T>
-__device__ inline void shape_scores(float (&s_r)[kTiles][4], int first_key, bool clear,
-                                    const ScoreRows& rows, const HeadGroup<T>& group) {
-  if (group.p.cap_scale != 0.0f) cap_scores(s_r, group.cap_scale());
-  if (group.p.alibi_slopes != nullptr) add_alibi(s_r, first_key, rows, group);
-  if (group.p.attn_bias != nullptr) add_bias(s_r, first_key, rows, group);
-  if (!clear) mask_scores(s_r, first_key, rows, group);
+/// All of it; clear: every row sees each of the keys.
+template <class Scores, class T>
+__device__ inline void shape_scores(const Scores& scores, bool clear, const HeadGroup<T>& group) {
+  if (group.p.cap_scale != 0.0f) cap_scores(scores, group.cap_scale());
+  if (group.p.alibi_slopes != nullptr) add_alibi(scores, group);
+  if (group.p.attn_bias != nullptr) add_bias(scores, group);
+  if (!clear) mask_scores(scores, group);
 }
 
 }  // namespace

@@ -43,9 +43,23 @@ __device__ inline float row_sum(float x) {
   return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
+/// A row's next maximum m. Subtracting it first costs one operation more than fma(scale_log2, q k,
+/// -scale_log2 m), but gives the maximum p = 1 exactly, however large it is.
+struct NextMax {
+  float m, base, scale_log2;
+  float rescale;  ///< factor of what was summed relative to the maximum before
+
+  __device__ static NextMax of(float m_before, float highest, float scale_log2) {
+    const float m = fmaxf(m_before, highest);
+    // A row that has seen no key yet keeps m = -inf; -inf - -inf would make its p NaN, not 0.
+    const float base = m == -simt::kInfinity ? 0.0f : m;
+    return {m, base, scale_log2, simt::exp2_approx((m_before - base) * scale_log2)};
+  }
+  /// exp2(scale_log2 (s - m))
+  __device__ float p(float s) const { return simt::exp2_approx((s - base) * scale_log2); }
+};
+
 /// Turns scores q k into p = exp2(scale_log2 (q k - m)) and moves the result to the new maximum m.
-/// Subtracting first costs one operation more than fma(scale_log2, q k, -scale_log2 m), but gives
-/// the maximum p = 1 exactly, however large it is.
 template <int kTiles, int kDv>
 __device__ inline void softmax_step(float (&s_r)[kTiles][4], RowResult<kDv>& result,
                                     float scale_log2) {
@@ -55,25 +69,22 @@ __device__ inline void softmax_step(float (&s_r)[kTiles][4], RowResult<kDv>& res
 #pragma unroll
     for (int j = 0; j < kTiles; ++j)
       highest = fmaxf(highest, fmaxf(s_r[j][2 * half], s_r[j][2 * half + 1]));
-    const float m = fmaxf(result.m[half], row_max(highest));
-    // A row that has seen no key yet keeps m = -inf; -inf - -inf would make its p NaN, not 0.
-    const float base = m == -simt::kInfinity ? 0.0f : m;
-    const float rescale = simt::exp2_approx((result.m[half] - base) * scale_log2);
+    const NextMax next = NextMax::of(result.m[half], row_max(highest), scale_log2);
 
     float sum = 0.0f;
 #pragma unroll
     for (int j = 0; j < kTiles; ++j)
 #pragma unroll
       for (int e = 2 * half; e < 2 * half + 2; ++e) {
-        s_r[j][e] = simt::exp2_approx((s_r[j][e] - base) * scale_log2);
+        s_r[j][e] = next.p(s_r[j][e]);
         sum += s_r[j][e];
       }
-    result.m[half] = m;
-    result.l[half] = result.l[half] * rescale + sum;
+    result.m[half] = next.m;
+    result.l[half] = result.l[half] * next.rescale + sum;
 #pragma unroll
     for (int j = 0; j < kDv / 8; ++j) {
-      result.o[j][2 * half] *= rescale;
-      result.o[j][2 * half + 1] *= rescale;
+      result.o[j][2 * half] *= next.rescale;
+      result.o[j][2 * half + 1] *= next.rescale;
     }
   }
 }

@@ -7,7 +7,7 @@
 using namespace attest;
 
 TEST_CASE("the registry holds every kernel once a build", "[kernels]") {
-  for (const char* name : {"prefill", "decode", "mla_decode", "layer"}) {
+  for (const char* name : {"prefill", "decode", "mla_decode", "ffma", "layer"}) {
     CHECK(find_kernel(name, Backend::emu).name == name);
     CHECK(find_kernel(name, Backend::emu).backend == Backend::emu);
     if (has_gpu_build())
@@ -15,7 +15,7 @@ TEST_CASE("the registry holds every kernel once a build", "[kernels]") {
     else
       CHECK_THROWS_AS(find_kernel(name, Backend::gpu), Error);
   }
-  CHECK(kernels().size() == (has_gpu_build() ? 8u : 4u));
+  CHECK(kernels().size() == (has_gpu_build() ? 10u : 5u));
   CHECK(device_name(Backend::emu) == "emulated");
   CHECK_THROWS_AS(find_kernel("naive", Backend::emu), Error);
 }

@@ -32,7 +32,8 @@ TEST_CASE("the products and blocks of a case are known before it runs") {
         "gqa B=2 Sq=3 Sk=150 H=4 G=2 D=64 dtype=bf16 lens=65,7 page=8 mask=causal | kernel=decode",
         "gqa B=2 Sq=70 Sk=400 H=4 G=2 D=64 dtype=bf16 mask=causal window=40,-1 | kernel=prefill",
         "mla B=2 Sq=3 Sk=65 H=17 D=576 dtype=bf16 form=absorbed Dn=128 Dr=64 | kernel=mla_decode",
-        "mla B=2 Sq=3 Sk=65 H=5 D=72 dtype=fp16 form=absorbed Dn=20 Dr=8 | kernel=mla_decode"}) {
+        "mla B=2 Sq=3 Sk=65 H=5 D=72 dtype=fp16 form=absorbed Dn=20 Dr=8 | kernel=mla_decode",
+        "mqa B=2 Sq=7 Sk=150 H=5 D=52 Dv=37 dtype=fp32 page=5 mask=causal | kernel=ffma"}) {
     const Case c = parse_case(line);
     const WorkCounts work = work_of(c);
     const emulator::Statistics seen = counted(c);
